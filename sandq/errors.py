@@ -1,0 +1,105 @@
+"""Every error sandq raises.
+
+One tree; each class carries a stable `code` that is never reused. The codes of the store's
+errors are also the first word of the error replies of the Lua scripts.
+The message of an error says what happened, to what, and what to do next.
+"""
+
+from typing import Any, ClassVar
+
+
+class SandqError(Exception):
+    """Base of all errors of sandq; never raised itself."""
+
+    code: ClassVar[str] = "SANDQ_ERROR"
+
+
+class InvalidInput(SandqError, ValueError):
+    """A value given by the caller is not allowed; nothing was written."""
+
+    code = "SANDQ_INVALID"
+
+
+class UnknownOption(InvalidInput):
+    """An option's name is not known; the message names the nearest known one."""
+
+    code = "SANDQ_UNKNOWN_OPTION"
+
+
+class ConfigError(SandqError):
+    """A configuration file or an environment variable cannot be used."""
+
+    code = "SANDQ_CONFIG"
+
+
+class HandlerInvalid(SandqError):
+    """A handler's command cannot be run: missing, not executable, or not understood."""
+
+    code = "SANDQ_HANDLER"
+
+
+class StoreError(SandqError):
+    """Redis answered with an error that sandq does not expect."""
+
+    code = "SANDQ_STORE"
+
+
+class StoreUnreachable(StoreError):
+    """Redis cannot be reached, or the connection broke.
+
+    A call that was under way may or may not have been carried out.
+    """
+
+    code = "SANDQ_UNREACHABLE"
+
+
+class StoreDenied(StoreError):
+    """Redis refused the user name, the password or the command."""
+
+    code = "SANDQ_DENIED"
+
+
+class LayoutMismatch(StoreError):
+    """The queue's data was written in a layout this version does not know."""
+
+    code = "SANDQ_LAYOUT"
+
+
+class EmbeddedServerError(StoreError):
+    """The embedded server cannot be started, found or stopped."""
+
+    code = "SANDQ_SERVER"
+
+
+class SupervisorError(SandqError):
+    """The supervisor cannot go on."""
+
+    code = "SANDQ_SUPERVISOR"
+
+
+class JobMissing(SandqError):
+    """The job does not exist, or does not exist any more."""
+
+    code = "SANDQ_MISSING"
+
+
+class JobFailed(SandqError):
+    """The job ended as failed; `failure` is its failure record."""
+
+    code = "SANDQ_FAILED"
+
+    def __init__(self, message: str, failure: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class JobCancelled(SandqError):
+    """The job ended as cancelled."""
+
+    code = "SANDQ_CANCELLED"
+
+
+class WaitTimeout(SandqError, TimeoutError):
+    """What was waited for did not happen in time; the job itself goes on."""
+
+    code = "SANDQ_WAIT_TIMEOUT"

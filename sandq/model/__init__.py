@@ -1,0 +1,1 @@
+"""The rules: tables and pure functions, no I/O."""

@@ -1,0 +1,141 @@
+"""Payloads: a job's data and a handler's value, kept as the bytes of their JSON text.
+
+Rules:
+1. The text goes through Redis and through the supervisor as it is; nobody re-encodes it.
+2. What cannot survive every language is refused: NaN and infinity, duplicate member names,
+   nesting deeper than 64, text that is not UTF-8.
+3. A text read from outside is checked once, at the door where it enters.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from sandq.errors import InvalidInput
+
+#: Deepest nesting of arrays and objects.
+MAX_DEPTH = 64
+
+#: Longest data of a job, in bytes of JSON text. Below the default line limit of 1 MiB, so that
+#: the line around the data always fits.
+MAX_DATA_BYTES = 960 * 1024
+
+#: How much of an offending text an error quotes, in bytes.
+QUOTE_BYTES = 200
+
+# A string is one match, so that brackets inside strings are passed over.
+_STRINGS_AND_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
+
+
+class InvalidJson(ValueError):
+    """The text is not the JSON that sandq takes; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """Ready-made JSON text to be stored byte for byte, where a Python value could be given.
+
+    `text` is UTF-8 bytes (a str is encoded). It is checked when the job is added.
+    """
+
+    text: bytes | str
+
+
+def encode(value: Any, what: str = "data") -> bytes:
+    """The JSON text of `value`, which is any JSON value or a JsonText.
+
+    Raises InvalidInput when it has no JSON text that every language reads back alike.
+    """
+    if isinstance(value, JsonText):
+        text = value.text.encode() if isinstance(value.text, str) else bytes(value.text)
+        try:
+            decode(text)
+        except InvalidJson as error:
+            raise InvalidInput(f"{what} is not JSON: {error}") from error
+        return text
+
+    try:
+        text = orjson.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"{what} cannot be written as JSON: {error}") from error
+
+    # orjson writes NaN and infinity as null: only a text with a null can hide one.
+    if b"null" in text and _has_non_finite(value):
+        raise InvalidInput(f"{what} holds NaN or infinity, which JSON does not have")
+    if _depth_over_limit(text):
+        raise InvalidInput(f"{what} is nested deeper than {MAX_DEPTH} levels")
+
+    return text
+
+
+def decode(text: bytes) -> Any:
+    """The value of a JSON text from outside; raises InvalidJson by the rules above."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJson(f"{error}: {quote(text)}") from error
+
+    if _depth_over_limit(text):
+        raise InvalidJson(f"nested deeper than {MAX_DEPTH} levels: {quote(text)}")
+    # Only a text with an object in it can repeat a name; the strict reader is slower.
+    if b"{" in text and text.count(b'"') > 2:
+        _refuse_duplicate_names(text)
+
+    return value
+
+
+def decode_stored(text: bytes) -> Any:
+    """The value of a JSON text that sandq itself has stored, and so has checked before."""
+    return orjson.loads(text)
+
+
+def quote(text: bytes) -> str:
+    """The first bytes of `text`, printable on one line, for an error message."""
+    shown = text[:QUOTE_BYTES].decode("utf-8", "backslashreplace")
+    rest = len(text) - QUOTE_BYTES
+
+    return repr(shown) + (f" and {rest} more bytes" if rest > 0 else "")
+
+
+def _refuse_duplicate_names(text: bytes) -> None:
+    def unique(pairs: list[tuple[str, Any]]) -> None:
+        if len({name for name, _ in pairs}) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InvalidJson(f"member {twice!r} appears twice: {quote(text)}")
+
+    json.loads(text, object_pairs_hook=unique)
+
+
+def _depth_over_limit(text: bytes) -> bool:
+    """Whether arrays and objects nest too deep; `text` is valid JSON."""
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return False
+
+    depth = 0
+    for match in _STRINGS_AND_BRACKETS.finditer(text):
+        first = text[match.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif first in b"]}":
+            depth -= 1
+
+    return False
+
+
+def _has_non_finite(value: Any) -> bool:
+    match value:
+        case float():
+            return not math.isfinite(value)
+        case dict():
+            return any(_has_non_finite(item) for item in value.values())
+        case list() | tuple():
+            return any(_has_non_finite(item) for item in value)
+        case _:
+            return False

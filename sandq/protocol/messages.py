@@ -1,0 +1,112 @@
+"""What the two sides say to each other, one value type per message."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from sandq.model.job import Claim
+from sandq.model.outcome import Failure
+
+#: The version of the protocol that this supervisor speaks.
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The child speaks the full level; `caps` are what it can do."""
+
+    caps: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of a job: `value` is JSON text, or `failure` says what went wrong.
+
+    `job_id` is None at the levels that do not name the job.
+    """
+
+    job_id: str | None
+    value: bytes | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is; `value` is JSON text."""
+
+    job_id: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A row for the job's log; `text` is a JSON object with level, message and fields."""
+
+    job_id: str
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """The child says that it cannot serve jobs."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """A line that is no message."""
+
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A message this version does not know and may pass over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A line that breaks the protocol; `reason` says how, with the offending bytes."""
+
+    reason: str
+
+
+Message = Hello | Answer | Progress | Log | Fatal | Noise | Ignored | Broken
+
+
+def job_line(claim: Claim, *, delay_ms: int, max_attempts: int, timeout_ms: int | None) -> bytes:
+    """The line that lends a job to a child. It is the same at every level.
+
+    `data` and `opts` are spliced in as the bytes they are stored as.
+    """
+    job_id = orjson.dumps(claim.id)
+    head = b'{"sandq":1,"type":"job","id":%b,"name":%b,"queue":%b,"data":' % (
+        job_id,
+        orjson.dumps(claim.name),
+        orjson.dumps(claim.queue),
+    )
+    tail = b',"timestamp":%d,"delay":%d,"priority":%d,"attempt":%d,"max_attempts":%d' % (
+        claim.created_ms,
+        delay_ms,
+        claim.priority,
+        claim.attempts + 1,
+        max_attempts,
+    )
+    rest = b',"stalls":%d,"timeout_ms":%b,"opts":%b}\n' % (
+        claim.stalls,
+        b"null" if timeout_ms is None else b"%d" % timeout_ms,
+        claim.opts or b"{}",
+    )
+
+    return head + claim.data + tail + rest
+
+
+def bye_line(reason: str) -> bytes:
+    """The line that tells a full child that nothing more will come."""
+    return orjson.dumps({"sandq": VERSION, "type": "bye", "reason": reason}) + b"\n"
+
+
+def result_prefix(job_id: str) -> bytes:
+    """How the answer of a full child begins when its members stand in the SDKs' order."""
+    return b'{"sandq":1,"type":"result","id":%b,"status":"ok","result":' % orjson.dumps(job_id)

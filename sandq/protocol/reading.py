@@ -1,0 +1,193 @@
+"""One line of a child to one Message.
+
+A line is read in this order (spec/protocol.md):
+1. not JSON: noise;
+2. an object with the integer member `sandq`: a protocol message;
+3. an object with `"status":"ok"` and `result` or no other member, or with `"status":"error"`:
+   the envelope;
+4. any other JSON value is the result itself.
+JSON that not every language reads alike (NaN, a repeated member, nesting over 64) breaks the
+protocol: it must not be taken for noise, or the job would wait for ever.
+"""
+
+import json
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Any
+
+import orjson
+
+from sandq.model.duration import MAX_MS
+from sandq.model.outcome import Failure, FailureKind
+from sandq.model.payload import InvalidJson, decode, quote
+from sandq.protocol.messages import (
+    VERSION,
+    Answer,
+    Broken,
+    Fatal,
+    Hello,
+    Ignored,
+    Log,
+    Message,
+    Noise,
+    Progress,
+)
+
+#: Longest message and stack kept of a handler's error, in characters.
+MESSAGE_KEPT = 4_096
+STACK_KEPT = 16_384
+
+#: Largest `data` of an error that is kept, in bytes of JSON text.
+ERROR_DATA_KEPT = 65_536
+
+#: Words of ours: an error type of a child that begins so is renamed.
+RESERVED_PREFIX = "sandq."
+
+_WHITE = b" \t\r"
+_scan = json.JSONDecoder().raw_decode
+
+
+def read_line(line: bytes) -> Message:
+    """The message in `line`, which has no newline. Never raises."""
+    text = line.strip(_WHITE)
+    if not text:
+        return Ignored()
+
+    try:
+        value = decode(text)
+    except InvalidJson as error:
+        return Broken(f"refused JSON: {error}") if _is_lenient_json(text) else Noise(line)
+
+    if isinstance(value, dict):
+        version = value.get("sandq")
+        if isinstance(version, int) and not isinstance(version, bool):
+            return _protocol_message(version, value, text)
+
+        status = value.get("status")
+        if status == "ok" and ("result" in value or len(value) == 1):
+            return Answer(None, value=_member(text, "result") or b"null")
+        if status == "error":
+            return Answer(None, failure=read_error(value.get("error")))
+
+    return Answer(None, value=text)
+
+
+def read_error(error: Any) -> Failure:
+    """The failure a handler reports: a text, or an object with known members; never raises."""
+    if isinstance(error, str):
+        return Failure(kind=FailureKind.ERROR, message=_cut(error, MESSAGE_KEPT))
+    if not isinstance(error, dict):
+        said = "without saying which" if error is None else orjson.dumps(error).decode()
+        return Failure(kind=FailureKind.ERROR, message=f"the handler reported an error {said}")
+
+    message, kind, stack = error.get("message"), error.get("type"), error.get("stack")
+    code, data, retry_after = error.get("code"), error.get("data"), error.get("retry_after_ms")
+    retryable = error.get("retryable") is not False
+    if data is not None and len(orjson.dumps(data)) > ERROR_DATA_KEPT:
+        data = f"(more than {ERROR_DATA_KEPT} bytes, not kept)"
+
+    return Failure(
+        kind=FailureKind.ERROR if retryable else FailureKind.UNRECOVERABLE,
+        message=_cut(message, MESSAGE_KEPT) if isinstance(message, str) else "(no message)",
+        type=_user_type(kind) if isinstance(kind, str) else None,
+        stack=_cut(stack, STACK_KEPT) if isinstance(stack, str) else None,
+        code=code if isinstance(code, str | int) and not isinstance(code, bool) else None,
+        data=data,
+        retryable=retryable,
+        retry_after_ms=retry_after if _is_delay(retry_after) else None,
+    )
+
+
+def _protocol_message(version: int, value: dict[str, Any], text: bytes) -> Message:
+    if version != VERSION:
+        return Broken(f"speaks protocol {version}; this supervisor speaks {VERSION}")
+
+    job_id = value.get("id")
+    match value.get("type"):
+        case "hello":
+            caps = value.get("caps")
+            names = caps if isinstance(caps, list) else []
+            return Hello(frozenset(name for name in names if isinstance(name, str)))
+        case "result" if isinstance(job_id, str):
+            if value.get("status") == "ok":
+                return Answer(job_id, value=_member(text, "result") or b"null")
+            if value.get("status") == "error":
+                return Answer(job_id, failure=read_error(value.get("error")))
+            return Broken(f"result has no status ok or error: {quote(text)}")
+        case "progress" if isinstance(job_id, str):
+            return Progress(job_id, _member(text, "value") or b"null")
+        case "log" if isinstance(job_id, str):
+            return Log(job_id, _log_text(value))
+        case "fatal":
+            return Fatal(read_error(value.get("error")).message)
+        case "result" | "progress" | "log" as kind:
+            return Broken(f"{kind} has no id: {quote(text)}")
+        case kind if value.get("must") is True:
+            return Broken(f"demands message type {kind!r}, which this supervisor does not know")
+        case _:
+            return Ignored()
+
+
+def _log_text(value: dict[str, Any]) -> bytes:
+    message = value.get("message")
+    row = {
+        "level": value["level"] if isinstance(value.get("level"), str) else "info",
+        "message": _cut(message if isinstance(message, str) else "", MESSAGE_KEPT),
+    }
+    fields = value.get("fields")
+    if isinstance(fields, dict) and fields:
+        row["fields"] = fields
+
+    return orjson.dumps(row)
+
+
+def _member(text: bytes, name: str) -> bytes | None:
+    """The bytes of one member's value, as the child wrote them; `text` is a valid object."""
+    source = text.decode()
+    at = source.index("{") + 1
+    while True:
+        at = _skip(source, at)
+        if source[at] == "}":
+            return None
+        if source[at] == ",":
+            at = _skip(source, at + 1)
+        key, at = scanstring(source, at + 1)
+        start = _skip(source, _skip(source, at) + 1)
+        _, at = _scan(source, start)
+        if key == name:
+            return source[start:at].encode()
+
+
+def _skip(source: str, at: int) -> int:
+    while source[at] in " \t\r\n":
+        at += 1
+
+    return at
+
+
+def _is_lenient_json(text: bytes) -> bool:
+    """Whether a reader that is not strict takes the text for JSON."""
+    try:
+        json.loads(text)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+
+    return True
+
+
+def _is_delay(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_MS
+
+
+def _user_type(kind: str) -> str:
+    kind = _cut(kind, 256)
+    return (
+        "user." + kind.removeprefix(RESERVED_PREFIX) if kind.startswith(RESERVED_PREFIX) else kind
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    # a lone surrogate cannot be stored; the child's other words can
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most} more characters)"
