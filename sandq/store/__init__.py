@@ -1,0 +1,1 @@
+"""The Redis half: keys, scripts, calls and connections. It knows no processes."""
