@@ -1,0 +1,84 @@
+"""From how a process ended to what it means: pure functions."""
+
+import os
+import signal
+
+from sandq.child.spawn import Exit
+from sandq.model.outcome import Death, Failure, FailureKind, Outcome
+from sandq.model.payload import quote
+
+#: Exit codes with a meaning (sysexits): the input is wrong, so another try is of no use.
+EX_DATAERR = 65
+
+
+def death_of(end: Exit, by: str | None, stderr_tail: tuple[str, ...]) -> Death:
+    """The death record; `by` is who ended the child, None when sandq did not."""
+    if os.WIFSIGNALED(end.status):
+        number = os.WTERMSIG(end.status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return Death("signal", None, name, by or "unknown", end.cpu_s, end.max_rss_kb, stderr_tail)
+
+    code = os.waitstatus_to_exitcode(end.status)
+
+    return Death("exit", code, None, by or "itself", end.cpu_s, end.max_rss_kb, stderr_tail)
+
+
+def crash(death: Death, noise: bytes | None) -> Outcome:
+    """The child of a warm pool ended in the middle of a job."""
+    kind, advice = FailureKind.CRASHED, ""
+    if death.signal == "SIGXCPU":
+        kind, advice = FailureKind.CPU_LIMIT, "; it used up its limit of processor time"
+
+    return Outcome.failed(
+        kind,
+        f"the child ended before it answered: {death.describe()}{advice}{_seen(noise)}",
+        death=death,
+    )
+
+
+def silent_end(death: Death, noise: bytes | None) -> Outcome:
+    """A one-shot child ended without an answer: its exit code is the answer."""
+    if death.exit_code == 0:
+        return Outcome.returned(b"null")
+
+    outcome = crash(death, noise)
+    if death.exit_code != EX_DATAERR or outcome.failure is None:
+        return outcome
+
+    return Outcome(
+        failure=Failure(
+            kind=FailureKind.UNRECOVERABLE,
+            message=f"{outcome.failure.message}; exit code {EX_DATAERR} means: do not try again",
+            retryable=False,
+            death=death,
+        )
+    )
+
+
+def bad_end(death: Death) -> Outcome:
+    """A one-shot child answered well, and then ended badly: it is not to be believed."""
+    return Outcome.failed(
+        FailureKind.CRASHED,
+        f"the child ended after it answered ok: {death.describe()}",
+        death=death,
+    )
+
+
+def time_out(death: Death, timeout_ms: int, noise: bytes | None, said_anything: bool) -> Outcome:
+    """The attempt took longer than it may."""
+    hint = _seen(noise)
+    if not said_anything:
+        hint = "; nothing was seen on its output: does it read its input, and flush its output?"
+
+    return Outcome.failed(
+        FailureKind.TIMED_OUT,
+        f"no answer within {timeout_ms} ms; the child was ended: {death.describe()}{hint}",
+        death=death,
+    )
+
+
+def _seen(noise: bytes | None) -> str:
+    return "" if noise is None else f"; it wrote a line that is not JSON: {quote(noise)}"

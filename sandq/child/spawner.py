@@ -1,0 +1,248 @@
+"""The parent of all children: a small program of its own, run by sandq/child/spawn.py.
+
+Why a process in between:
+1. It is single-threaded and small, so that work between fork and exec is safe and cheap.
+2. It starts with an empty environment and never holds the Redis URL.
+3. It outlives a killed supervisor by a moment: when the supervisor's end of the socket closes,
+   for whatever reason, it kills every child with everything they started, and ends.
+4. Orphans of a child become its children (subreaper), so that they are found and killed too.
+
+It talks over one SOCK_SEQPACKET socket, one JSON object per packet:
+  in   {"op":"spawn","n":1,"argv":[…],"path":…,"env":{…},"cwd":…,"rlimits":{…}} + 3 descriptors
+  in   {"op":"kill","pid":7,"signal":15}
+  out  {"n":1,"pid":7} or {"n":1,"step":"exec","errno":2}
+  out  {"exit":7,"status":9,"cpu_s":0.1,"max_rss_kb":9000}
+Only the standard library: it runs as `python -I -S spawner.py FD`, without the package.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+PACKET_BYTES = 1 << 20
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
+
+#: Marks everything a child starts, so that it is known by its environment when it has left
+#: the child's process group and session.
+TAG = "SANDQ_CHILD"
+
+#: A process that hangs inside the kernel does not die of SIGKILL at once; the others must not
+#: wait for it longer than this, in seconds.
+STRAY_WAIT_S = 0.5
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")
+
+
+class Spawner:
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.tags: dict[int, str] = {}
+        self.spawned = 0
+
+    def run(self) -> None:
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        poll.register(wake_read, select.POLLIN)
+        try:
+            while True:
+                ready = {fd for fd, _ in poll.poll()}
+                if wake_read in ready:
+                    os.read(wake_read, 4096)
+                    self.reap()
+                if self.sock.fileno() in ready and not self.serve():
+                    return
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        finally:
+            self.end_all()
+
+    def serve(self) -> bool:
+        """One request; False when the supervisor is gone."""
+        packet, fds, _, _ = socket.recv_fds(self.sock, PACKET_BYTES, 3)
+        if not packet:
+            return False
+
+        request = json.loads(packet)
+        if request["op"] == "kill":
+            self.kill(request["pid"], request["signal"])
+            return True
+
+        try:
+            answer = {"n": request["n"], **self.spawn(request, fds)}
+        finally:
+            for fd in fds:
+                os.close(fd)
+        self.send(answer)
+
+        return True
+
+    def spawn(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Start a child; the answer is its pid, or the step that failed and its errno."""
+        self.spawned += 1
+        tag = f"{os.getpid()}-{self.spawned}"
+        environment = {**request["env"], TAG: tag}
+        failed_read, failed_write = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(failed_read)
+            os.close(failed_write)
+            return {"step": "fork", "errno": error.errno}
+
+        if pid == 0:
+            become(request, fds, environment, failed_write)
+
+        os.close(failed_write)
+        with os.fdopen(failed_read, "rb") as stream:
+            failure = stream.read()
+        if failure:
+            os.waitpid(pid, 0)
+            step, errno = failure.decode().split(":")
+            return {"step": step, "errno": int(errno)}
+
+        self.tags[pid] = tag
+
+        return {"pid": pid}
+
+    def kill(self, pid: int, signum: int) -> None:
+        """Signal a child's whole group; a pid that is not a child of ours is passed over."""
+        if pid in self.tags:
+            try:
+                os.killpg(pid, signum)
+                # a stopped process takes no other signal
+                os.killpg(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                pass
+
+    def reap(self) -> None:
+        """Report every child that has ended, once all that it started is dead too."""
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+
+            pid = ended.si_pid
+            tag = self.tags.get(pid)
+            if tag is not None:
+                # the dead leader still reserves its group's number: no stranger can have it
+                self.kill(pid, signal.SIGKILL)
+                self.kill_strays(tag)
+            _, status, usage = os.wait4(pid, 0)
+            if tag is not None:
+                del self.tags[pid]
+                cpu_s = usage.ru_utime + usage.ru_stime
+                self.send(
+                    {"exit": pid, "status": status, "cpu_s": cpu_s, "max_rss_kb": usage.ru_maxrss}
+                )
+
+    def kill_strays(self, tag: str) -> None:
+        """Kill what a dead child had started and what has left its group since."""
+        wanted = f"{TAG}={tag}".encode()
+        while True:
+            strays = [
+                pid for pid in orphans() if pid not in self.tags and wanted in environment_of(pid)
+            ]
+            if not strays:
+                return
+            for pid in strays:
+                end(pid)
+
+    def end_all(self) -> None:
+        """Kill every child and everything they started."""
+        for pid in self.tags:
+            self.kill(pid, signal.SIGKILL)
+        while pids := orphans():
+            for pid in pids:
+                end(pid)
+
+    def send(self, message: dict[str, Any]) -> None:
+        self.sock.send(json.dumps(message).encode())
+
+
+def become(
+    request: dict[str, Any], fds: list[int], environment: dict[str, str], failed_write: int
+) -> NoReturn:
+    """In the forked process: take the steps in order and become the handler. Never returns."""
+    step = "session"
+    try:
+        os.setsid()
+        for number, fd in enumerate(fds):
+            os.dup2(fd, number)
+        step = "cwd"
+        if request["cwd"] is not None:
+            os.chdir(request["cwd"])
+        step = "limits"
+        for name, value in request["rlimits"].items():
+            number = getattr(resource, name)
+            hard = resource.getrlimit(number)[1]
+            if hard != resource.RLIM_INFINITY:
+                value = min(value, hard)
+            # the processor's hard limit one second on: the first signal names the cause
+            resource.setrlimit(number, (value, value + (1 if name == "RLIMIT_CPU" else 0)))
+        step = "privileges"
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+            signal.signal(signum, signal.SIG_DFL)
+        os.closerange(3, failed_write)
+        os.closerange(failed_write + 1, 1 << 16)
+        step = "exec"
+        os.execve(request["path"], request["argv"], environment)
+    except OSError as error:
+        os.write(failed_write, f"{step}:{error.errno}".encode())
+    except ValueError:
+        os.write(failed_write, f"{step}:22".encode())
+    finally:
+        os._exit(127)
+
+
+def end(pid: int) -> None:
+    """Kill a process of ours and wait for it, so that what it started becomes ours as well."""
+    deadline_s = time.monotonic() + STRAY_WAIT_S
+    try:
+        os.kill(pid, signal.SIGKILL)
+        while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline_s:
+            time.sleep(0.0005)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+
+
+def orphans() -> list[int]:
+    """The pids of this process's children, born or adopted."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as stream:
+        return [int(word) for word in stream.read().split()]
+
+
+def environment_of(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as stream:
+            return stream.read().split(b"\0")
+    except OSError:
+        return []
+
+
+if __name__ == "__main__":
+    # a Ctrl-C in the terminal is the supervisor's business; unlike an ignored signal, one that
+    # is handled here is back to its default in a child
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda *_: None)
+    Spawner(socket.socket(fileno=int(sys.argv[1]))).run()
