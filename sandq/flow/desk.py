@@ -1,0 +1,154 @@
+"""The desk between claimers and slots: claims wait here for a slot, slots for a claim."""
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sandq import clock
+from sandq.child.child import Child
+from sandq.flow.pace import Pace
+from sandq.model.job import Claim
+from sandq.model.outcome import Outcome
+from sandq.model.supervision import Supervision
+from sandq.protocol.messages import Log, Progress
+
+if TYPE_CHECKING:
+    from sandq.flow.lane import Lane
+
+#: A claim held ahead that has not started after this long is given back, in seconds: the
+#: children have become slow, and another supervisor may be free.
+HELD_MOST_S = 0.05
+
+
+class Held:
+    """A claim in our hands, from the reply that brought it to the reply that settles it."""
+
+    __slots__ = ("child", "claim", "given_up", "lane", "since_s")
+
+    def __init__(self, lane: "Lane", claim: Claim, since_s: float) -> None:
+        self.lane = lane
+        self.claim = claim
+        self.since_s = since_s
+        self.child: Child | None = None
+        #: It is being given back though its slot has not ended: what comes of it is not wanted.
+        self.given_up = False
+
+    def say(self, message: Progress | Log) -> None:
+        """What the running job says goes to Redis with the next batch."""
+        self.lane.say(self.claim, message)
+
+    def end(self, outcome: Outcome) -> None:
+        """The outcome goes to be settled."""
+        self.lane.settle(self, outcome)
+
+
+class Desk:
+    """Claims that wait, slots that wait, and how many claims may be asked for."""
+
+    def __init__(self, supervision: Supervision) -> None:
+        self.pace = Pace(supervision)
+        self.closed = False
+        #: Set when the desk is closed and nothing runs any more.
+        self.drained = asyncio.Event()
+        self.running: set[Held] = set()
+        self._waiting: deque[Held] = deque()
+        self._slots: deque[asyncio.Future[Held]] = deque()
+        self._reserved = 0
+        self._overdue: asyncio.TimerHandle | None = None
+
+    def reserve(self, lane: "Lane", places: int) -> int:
+        """How many claims a lane may ask for now; they count until `deliver` or `cancel`.
+
+        `places` is how many of its jobs could start at once if nothing else was asked for.
+        """
+        if self.closed:
+            return 0
+
+        now_s = clock.monotonic_s()
+        room = min(len(self._slots), places) - self._reserved - len(self._waiting)
+        if lane.serves:
+            room += self.pace.ahead(now_s)
+        if room <= 0:
+            return 0
+
+        self._reserved += room
+
+        return room
+
+    def deliver(self, lane: "Lane", reserved: int, claims: list[Claim]) -> None:
+        """The claims that were asked for, or fewer, have come."""
+        self._reserved -= reserved
+        now_s = clock.monotonic_s()
+        for claim in claims:
+            held = Held(lane, claim, now_s)
+            lane.in_hand[claim.id] = held
+            if self.closed:
+                held.end(Outcome.give_back("shutdown"))
+            else:
+                self._hand_over(held)
+
+    def cancel(self, reserved: int) -> None:
+        """The claims that were asked for will not come."""
+        self._reserved -= reserved
+
+    async def take(self) -> Held:
+        """The next claim for a slot."""
+        if self._waiting:
+            held = self._waiting.popleft()
+        else:
+            future: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
+            self._slots.append(future)
+            held = await future
+        self.running.add(held)
+
+        return held
+
+    def ended(self, held: Held, outcome: Outcome) -> None:
+        """A slot is done with a claim."""
+        self.pace.ended(clock.monotonic_s())
+        self.running.discard(held)
+        if not held.given_up:
+            held.end(outcome)
+        if self.closed and not self.running:
+            self.drained.set()
+
+    def give_up(self, held: Held) -> None:
+        """Give a claim back while its slot still works on it."""
+        held.given_up = True
+        self.running.discard(held)
+        held.end(Outcome.give_back("shutdown"))
+
+    def close(self) -> None:
+        """Take no more claims, and give back those that wait."""
+        self.closed = True
+        while self._waiting:
+            self._waiting.popleft().end(Outcome.give_back("shutdown"))
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+        if not self.running:
+            self.drained.set()
+
+    def _hand_over(self, held: Held) -> None:
+        while self._slots:
+            slot = self._slots.popleft()
+            if not slot.done():
+                slot.set_result(held)
+                return
+
+        self._waiting.append(held)
+        if self._overdue is None:
+            self._look_later(HELD_MOST_S)
+
+    def _look_later(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._overdue = loop.call_later(delay_s, self._release_overdue)
+
+    def _release_overdue(self) -> None:
+        """Give back the claims that have waited too long for a slot."""
+        self._overdue = None
+        now_s = clock.monotonic_s()
+        while self._waiting and now_s - self._waiting[0].since_s >= HELD_MOST_S:
+            self._waiting.popleft().end(Outcome.give_back("held too long"))
+        if self._waiting:
+            self._look_later(HELD_MOST_S - (now_s - self._waiting[0].since_s))

@@ -1,0 +1,91 @@
+"""One queue of a supervisor: its store, its handlers, and what is in hand of it."""
+
+import asyncio
+from collections.abc import Mapping
+
+from sandq.child.pool import Pool
+from sandq.flow.desk import Held
+from sandq.flow.settler import Settler
+from sandq.model.handler import Handler, HandlerFunction
+from sandq.model.job import Claim
+from sandq.model.names import ANY_NAME
+from sandq.model.outcome import Outcome
+from sandq.protocol.messages import Log, Progress
+from sandq.store.store import Store
+
+#: How long progress and log rows may wait for more of them, in seconds.
+REPORT_EVERY_S = 0.1
+
+
+class Lane:
+    """What claimer, slots, lease and janitor share about one queue.
+
+    `first` is the name whose handler serves jobs that have no handler of their own name.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        store: Store,
+        handlers: Mapping[str, Handler | HandlerFunction],
+        pool: Pool,
+        slots: int,
+        first: str = ANY_NAME,
+    ) -> None:
+        self.queue = queue
+        self.store = store
+        self.pool = pool
+        self.settler = Settler()
+        #: Job id -> claim, from the reply that brought it to the reply that settles it.
+        self.in_hand: dict[str, Held] = {}
+        #: Set when there is something to tell Redis, or something to ask for.
+        self.nudged = asyncio.Event()
+        #: Set each time Redis has been told of outcomes.
+        self.told = asyncio.Event()
+        self._slots = slots
+        self._by_name = dict(handlers)
+        self._otherwise = self._by_name.get(first) or self._by_name.get(ANY_NAME)
+        self._children = [h for h in handlers.values() if isinstance(h, Handler)]
+        self._functions = len(self._children) < len(self._by_name)
+        self._report_timer: asyncio.TimerHandle | None = None
+
+    def handler_for(self, name: str) -> Handler | HandlerFunction | None:
+        """Who serves jobs of this name: its own handler, the first one, or that of any name."""
+        return self._by_name.get(name) or self._otherwise
+
+    @property
+    def several_handlers(self) -> bool:
+        """Whether jobs of this queue go to different programs."""
+        return len(self._by_name) > 1
+
+    @property
+    def places(self) -> int:
+        """How many jobs of this queue could start now."""
+        return self._slots if self._functions else self.pool.places(self._children)
+
+    @property
+    def serves(self) -> bool:
+        """Whether some handler of this queue starts, as far as is known."""
+        return self._functions or self.pool.serves(self._children)
+
+    def settle(self, held: Held, outcome: Outcome) -> None:
+        """An attempt has ended."""
+        self.settler.add(held, outcome)
+        self.nudged.set()
+
+    def say(self, claim: Claim, message: Progress | Log) -> None:
+        """A running attempt says something."""
+        self.settler.say(claim, message)
+        if self._report_timer is None:
+            loop = asyncio.get_running_loop()
+            self._report_timer = loop.call_later(REPORT_EVERY_S, self._report_now)
+
+    async def wait_until_settled(self) -> None:
+        """Wait until Redis has been told of every claim in hand."""
+        while self.in_hand:
+            self.told.clear()
+            await self.told.wait()
+
+    def _report_now(self) -> None:
+        self._report_timer = None
+        self.nudged.set()

@@ -1,0 +1,49 @@
+"""The lease keeper: claims in hand are renewed until they are settled; a lost one is dropped."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from sandq.errors import StoreError
+from sandq.flow.lane import Lane
+from sandq.store import calls
+
+log = logging.getLogger("sandq.flow")
+
+#: Most leases renewed by one call.
+BATCH = 1000
+
+
+class Lease:
+    """Renews every claim of every lane, three times as often as it would end."""
+
+    def __init__(self, lanes: Sequence[Lane], lease_ms: int) -> None:
+        self._lanes = lanes
+        self._lease_ms = lease_ms
+
+    async def run(self) -> None:
+        """Renew for ever; a failed round is tried again sooner."""
+        while True:
+            await asyncio.sleep(self._lease_ms / 3000)
+            for lane in self._lanes:
+                try:
+                    await self.run_once(lane)
+                except StoreError as error:
+                    log.warning("queue %s: leases were not renewed: %s", lane.queue, error)
+
+    async def run_once(self, lane: Lane) -> int:
+        """Renew one lane's claims now; the answer is how many were lost."""
+        held = list(lane.in_hand.values())
+        lost_count = 0
+        for start in range(0, len(held), BATCH):
+            batch = held[start : start + BATCH]
+            lost = await lane.store.run(calls.renew([h.claim for h in batch], self._lease_ms))
+            for one in batch:
+                # settled meanwhile is not lost
+                if one.claim.id in lost and lane.in_hand.get(one.claim.id) is one:
+                    lost_count += 1
+                    log.warning("job %s: its claim was lost; its child is ended", one.claim.id)
+                    if one.child is not None:
+                        one.child.kill("lease_lost")
+
+        return lost_count

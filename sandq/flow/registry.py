@@ -1,0 +1,104 @@
+"""The handlers of a queue, as both faces set them, and the numbers of a run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sandq.child.command import command_for_file, find_program
+from sandq.errors import InvalidInput
+from sandq.model.duration import Duration, to_ms
+from sandq.model.handler import Handler, HandlerFunction
+from sandq.model.limits import Limits
+from sandq.model.names import ANY_NAME, check_job_name
+from sandq.model.supervision import Supervision
+from sandq.settings import passed_on_environment
+
+
+class HandlerRegistry:
+    """Handlers by job name. Lookup: the job's name, the name `run` was given, then "*"."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler | HandlerFunction] = {}
+
+    def set_handler(self, name: str, function: Callable[[Any], Any]) -> None:
+        """Serve jobs named `name` ("*": any) with a function of this process (seed 0).
+
+        It is given the job (`id name data attempt max_attempts progress() log()`) and returns a
+        JSON value; an exception fails the attempt. Async functions run in the event loop,
+        others in a thread. There is no isolation: a crash or a block of the function is one of
+        the supervisor, and a thread that is too late cannot be stopped.
+
+        Raises InvalidInput when the name has a handler already.
+        """
+        if not callable(function):
+            raise InvalidInput(f"handler of {name!r} must be a function: {function!r}")
+
+        self._set(name, HandlerFunction(function))
+
+    def set_handler_file(
+        self,
+        name: str,
+        handler: str | Path | Sequence[str],
+        *,
+        timeout: Duration | None = None,
+        cwd: str | Path | None = None,
+        env: Mapping[str, str] | None = None,
+        fresh: bool = False,
+        strict: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
+        """Serve jobs named `name` ("*": any) with a program of its own (seed 0).
+
+        - `handler`: a file, or a command as a list of words. Files ending in .py .js .mjs .sh
+          and the like are given to their interpreter, others must be executable.
+        - `timeout`: how long one attempt may run (seconds, timedelta or text); a job's own
+          timeout comes first. The process, with all it started, is killed then.
+        - `cwd`: the folder it runs in. `env`: variables beside the declared ones (spec/cli.md).
+        - `fresh`: one process per job. `strict`: output that is not JSON fails the job.
+        - `limits`: what each of its processes may use.
+
+        Raises HandlerInvalid when nothing can be run, InvalidInput for a name that is taken.
+        """
+        if isinstance(handler, str | Path):
+            command = command_for_file(str(handler))
+        else:
+            command = tuple(handler)
+        checked = Handler(
+            command=command,
+            cwd=None if cwd is None else str(cwd),
+            env=tuple(sorted((env or {}).items())),
+            timeout_ms=None if timeout is None else to_ms(timeout, "timeout"),
+            fresh=fresh,
+            strict=strict,
+            limits=limits or Limits(),
+        )
+        find_program(checked, dict(checked.env).get("PATH", passed_on_environment().get("PATH")))
+        self._set(name, checked)
+
+    def _set(self, name: str, handler: Handler | HandlerFunction) -> None:
+        if name != ANY_NAME:
+            check_job_name(name)
+        if name in self._handlers:
+            raise InvalidInput(f"name {name!r} has a handler already: {self._handlers[name]}")
+
+        self._handlers[name] = handler
+
+
+def supervision_of(
+    *,
+    concurrency: int,
+    lease: Duration,
+    recover_every: Duration,
+    max_stalls: int,
+    drain_timeout: Duration,
+    kill_grace: Duration,
+) -> Supervision:
+    """The settings of a run; a concurrency of 0 is taken as 1 (seed 0)."""
+    return Supervision(
+        pool=concurrency or 1,
+        lease_ms=to_ms(lease, "lease"),
+        recover_ms=to_ms(recover_every, "recover_every"),
+        max_stalls=max_stalls,
+        drain_ms=to_ms(drain_timeout, "drain_timeout"),
+        kill_grace_ms=to_ms(kill_grace, "kill_grace"),
+    )

@@ -1,0 +1,71 @@
+"""Outcomes in, settlements out: the verdicts wait here for the next call to Redis."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from sandq.model.job import Claim
+from sandq.model.options import read_options
+from sandq.model.outcome import Outcome
+from sandq.model.verdict import Action, decide
+from sandq.protocol.messages import Log, Progress
+from sandq.store.calls import LOG_ROWS_KEPT, Report, Settlement
+
+if TYPE_CHECKING:
+    from sandq.flow.desk import Held
+
+log = logging.getLogger("sandq.flow")
+
+#: Most settlements in one call: Redis is blocked while a script runs.
+BATCH = 256
+
+
+class Settler:
+    """What one queue's attempts have come to, until Redis knows it."""
+
+    def __init__(self) -> None:
+        self._settlements: list[tuple[Held, Settlement]] = []
+        self._progress: dict[str, Report] = {}
+        self._logs: list[Report] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._settlements)
+
+    @property
+    def has_reports(self) -> bool:
+        """Whether progress or log rows wait."""
+        return bool(self._progress or self._logs)
+
+    def add(self, held: "Held", outcome: Outcome) -> None:
+        """The end of an attempt."""
+        claim = held.claim
+        verdict = decide(outcome, read_options(claim.opts), claim.attempts)
+        if verdict.action is not Action.COMPLETE and log.isEnabledFor(logging.INFO):
+            failure = outcome.failure
+            reason = outcome.released if failure is None else f"{failure.kind}: {failure.message}"
+            log.info("job %s (%s): %s: %s", claim.id, claim.name, verdict.action.value, reason)
+        self._settlements.append((held, Settlement(claim, verdict)))
+
+    def say(self, claim: Claim, message: Progress | Log) -> None:
+        """What an attempt says: of progress the newest counts, of log rows the first ones."""
+        if isinstance(message, Progress):
+            self._progress[claim.id] = Report(claim, "progress", message.value)
+        elif len(self._logs) < LOG_ROWS_KEPT:
+            self._logs.append(Report(claim, "log", message.text))
+
+    def take(self) -> list[tuple["Held", Settlement]]:
+        """The next batch of settlements, oldest first."""
+        batch = self._settlements[:BATCH]
+        self._settlements = self._settlements[BATCH:]
+
+        return batch
+
+    def put_back(self, batch: list[tuple["Held", Settlement]]) -> None:
+        """Redis could not be told: the batch comes first again."""
+        self._settlements = batch + self._settlements
+
+    def take_reports(self) -> list[Report]:
+        """All progress and log rows that wait; they are lost if Redis cannot be told."""
+        reports = [*self._logs, *self._progress.values()]
+        self._logs, self._progress = [], {}
+
+        return reports

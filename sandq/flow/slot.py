@@ -1,0 +1,106 @@
+"""A slot runs one job at a time: take a claim, find its handler, run it, hand the outcome on."""
+
+from sandq.child.pool import Pool
+from sandq.child.spawn import StartFailed
+from sandq.flow.desk import Desk, Held
+from sandq.flow.inprocess import run_function
+from sandq.model.handler import Handler, HandlerFunction
+from sandq.model.options import StoredOptions, read_options
+from sandq.model.outcome import Failure, FailureKind, Outcome
+from sandq.protocol.messages import job_line
+
+#: Longest wait of a job for a handler that does not start, when other handlers of its queue do;
+#: then it is looked at again, in milliseconds.
+LONGEST_WAIT_MS = 5_000
+
+
+async def run_slot(desk: Desk, pool: Pool) -> None:
+    """Run jobs one after the other; never returns."""
+    while True:
+        held = await desk.take()
+        outcome = await attempt(held, pool)
+        desk.ended(held, outcome)
+
+
+async def attempt(held: Held, pool: Pool) -> Outcome:
+    """One attempt of one job, whatever becomes of it."""
+    claim = held.claim
+    options = read_options(claim.opts)
+    handler = held.lane.handler_for(claim.name)
+    match handler:
+        case Handler():
+            return await _run_in_child(held, handler, options, pool)
+        case HandlerFunction():
+            return await run_function(held, handler, options)
+        case None:
+            return Outcome.failed(
+                FailureKind.HANDLER_MISSING,
+                f"queue {claim.queue!r} has no handler for jobs named {claim.name!r}; "
+                "set one, or one for any name: '*'",
+            )
+
+
+async def _run_in_child(
+    held: Held, handler: Handler, options: StoredOptions, pool: Pool
+) -> Outcome:
+    claim = held.claim
+    timeout_ms = handler.timeout_ms if options.timeout_ms is None else options.timeout_ms
+    line = job_line(
+        claim, delay_ms=options.delay_ms, max_attempts=options.attempts, timeout_ms=timeout_ms
+    )
+    if len(line) > handler.limits.line:
+        return _oversize(len(line), handler)
+
+    child = pool.lend(handler)
+    if child is None:
+        try:
+            child = await pool.obtain(handler, _environment(held) if handler.fresh else None)
+        except StartFailed as error:
+            return Outcome.give_back(str(error), _wait_ms(held, handler, pool))
+
+    if held.given_up:
+        pool.give_back(child)
+        return Outcome.give_back("shutdown")
+
+    held.child = child
+    try:
+        outcome = await child.run(claim.id, line, timeout_ms, held.say)
+    finally:
+        held.child = None
+        pool.give_back(child)
+    if outcome.released is not None and child.never_read:
+        return Outcome.give_back(outcome.released, _wait_ms(held, handler, pool))
+
+    return outcome
+
+
+def _wait_ms(held: Held, handler: Handler, pool: Pool) -> int:
+    """How long a job must wait so that it is not claimed again and again for a handler that is
+    down, while the queue's other handlers go on. With one handler the claims stop instead, and
+    another supervisor may take the job at once."""
+    if not held.lane.several_handlers:
+        return 0
+
+    return min(int(pool.pause_s(handler) * 1000) + 1, LONGEST_WAIT_MS)
+
+
+def _environment(held: Held) -> dict[str, str]:
+    """What a one-shot child is told beside its line."""
+    claim = held.claim
+    return {
+        "SANDQ_QUEUE": claim.queue,
+        "SANDQ_JOB_ID": claim.id,
+        "SANDQ_JOB_NAME": claim.name,
+        "SANDQ_ATTEMPT": str(claim.attempts + 1),
+    }
+
+
+def _oversize(size: int, handler: Handler) -> Outcome:
+    return Outcome(
+        failure=Failure(
+            kind=FailureKind.OVERSIZE_PAYLOAD,
+            message=f"the job's line is {size} bytes long; the handler takes {handler.limits.line}"
+            " (limit line)",
+            retryable=False,
+        )
+    )

@@ -1,0 +1,150 @@
+"""The supervisor: claimers, slots, lease and janitor of one process, and how it stops.
+
+Stopping, in this order:
+1. No new claims; claims that wait for a slot are given back.
+2. Running jobs go on, their leases renewed, until they end or `drain_ms` have passed.
+3. Children that still run are killed; their jobs are given back with no attempt spent.
+4. What all this came to is told to Redis; then the children and the connections are closed.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import anyio
+
+from sandq import chance
+from sandq.child.pool import Pool
+from sandq.errors import SupervisorError
+from sandq.flow.claimer import Claimer
+from sandq.flow.desk import Desk
+from sandq.flow.janitor import Janitor
+from sandq.flow.lane import Lane
+from sandq.flow.lease import Lease
+from sandq.flow.slot import run_slot
+from sandq.model.handler import Handler, HandlerFunction
+from sandq.model.names import ANY_NAME
+from sandq.model.supervision import Supervision
+from sandq.store import calls
+from sandq.store.store import Store
+
+log = logging.getLogger("sandq.flow")
+
+Handlers = Mapping[str, Handler | HandlerFunction]
+
+#: How long the last outcomes may take to reach Redis when stopping, in seconds.
+SETTLE_WITHIN_S = 3.0
+
+
+class Supervisor:
+    """Runs the jobs of one or more queues with one pool of children.
+
+    `queues` maps a queue's name to its store and its handlers by job name. `first` is the name
+    whose handler serves jobs without one of their own.
+    """
+
+    def __init__(
+        self,
+        queues: Mapping[str, tuple[Store, Handlers]],
+        supervision: Supervision,
+        first: str = ANY_NAME,
+    ) -> None:
+        if not any(handlers for _, handlers in queues.values()):
+            raise SupervisorError("no handler is set; set one before running the queue")
+
+        self.worker = chance.new_worker_id()
+        self._supervision = supervision
+        self._desk = Desk(supervision)
+        # in the order they were set, each once: equal handlers share their children
+        children = dict.fromkeys(
+            handler
+            for _, handlers in queues.values()
+            for handler in handlers.values()
+            if isinstance(handler, Handler)
+        )
+        self.pool = Pool(
+            supervision.pool,
+            children,
+            kill_grace_ms=supervision.kill_grace_ms,
+            worker=self.worker,
+            on_change=self._nudge,
+        )
+        self._lanes = [
+            Lane(name, store, handlers, self.pool, supervision.pool, first)
+            for name, (store, handlers) in queues.items()
+        ]
+        self._stop = anyio.Event()
+        self._stop_now = anyio.Event()
+        self.started = anyio.Event()
+        self.stopped = anyio.Event()
+
+    async def run(self) -> None:
+        """Run until `stop` is called and everything is settled.
+
+        Raises StoreError when Redis cannot be reached at the start; later outages are waited out.
+        """
+        try:
+            for lane in self._lanes:
+                await lane.store.run(calls.counts())
+            async with self.pool, anyio.create_task_group() as group:
+                for lane in self._lanes:
+                    claimer = Claimer(lane, self._desk, self.worker, self._supervision.lease_ms)
+                    group.start_soon(claimer.run)
+                    group.start_soon(claimer.listen)
+                for _ in range(self._supervision.pool):
+                    group.start_soon(run_slot, self._desk, self.pool)
+                group.start_soon(Lease(self._lanes, self._supervision.lease_ms).run)
+                group.start_soon(Janitor(self._lanes, self._supervision).run)
+                self._nudge()
+                self.started.set()
+                await self._stop.wait()
+                await self._drain()
+                group.cancel_scope.cancel()
+        finally:
+            self.stopped.set()
+
+    def stop(self) -> None:
+        """Drain and stop; returns at once. Calling it again changes nothing."""
+        self._stop.set()
+
+    def stop_now(self) -> None:
+        """Stop without waiting for running jobs: they are given back."""
+        self._stop_now.set()
+        self._stop.set()
+
+    @property
+    def busy(self) -> int:
+        """How many jobs are running now."""
+        return len(self._desk.running)
+
+    def _nudge(self) -> None:
+        for lane in self._lanes:
+            lane.nudged.set()
+
+    async def _drain(self) -> None:
+        log.info("stopping: %d jobs are running", self.busy)
+        self._desk.close()
+        with anyio.move_on_after(self._supervision.drain_ms / 1000):
+            await self._first_of(self._desk.drained.wait, self._stop_now.wait)
+
+        if self._desk.running:
+            log.warning("%d jobs are still running: they are given back", self.busy)
+        for held in list(self._desk.running):
+            if held.child is not None:
+                held.child.kill("stop")
+            else:
+                # a function of this process, or a job that still waits for its child
+                self._desk.give_up(held)
+        with anyio.move_on_after(SETTLE_WITHIN_S) as scope:
+            for lane in self._lanes:
+                await lane.wait_until_settled()
+        if scope.cancelled_caught:
+            log.error("Redis was not told of the last outcomes: those jobs will be recovered")
+
+    async def _first_of(self, *waits: Callable[[], Awaitable[object]]) -> None:
+        async def wait_and_end(wait: Callable[[], Awaitable[object]]) -> None:
+            await wait()
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for wait in waits:
+                group.start_soon(wait_and_end, wait)
