@@ -1,0 +1,109 @@
+"""`sandq exec`: run one job through a handler, without Redis."""
+
+import argparse
+import sys
+from typing import Any
+
+import orjson
+
+from sandq.child.pool import Pool
+from sandq.child.spawn import StartFailed
+from sandq.cli.common import json_option, log_to_stderr, print_json, run_async
+from sandq.errors import HandlerInvalid, InvalidInput
+from sandq.model.duration import to_ms
+from sandq.model.handler import Handler
+from sandq.model.job import Claim
+from sandq.model.outcome import Outcome
+from sandq.model.payload import InvalidJson, decode, decode_stored, encode
+from sandq.protocol.messages import Log, Progress, job_line
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.usage = "sandq exec [options] -- COMMAND... < job.json"
+    parser.add_argument("--data", help="the job's data, instead of a job on the standard input")
+    parser.add_argument("--name", default="exec", help="the job's name (exec)")
+    parser.add_argument("--timeout", help="how long it may run: 30s, 5m (no limit)")
+    parser.add_argument("--fresh", action="store_true", help="end of input after the one line")
+    parser.add_argument("--strict", action="store_true", help="output that is not JSON is an error")
+    json_option(parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the job; exit code 1 tells that it failed."""
+    if not given.command:
+        raise InvalidInput("which handler? give its command after --: sandq exec -- COMMAND")
+
+    log_to_stderr("error")
+    outcome: Outcome = run_async(_run, given, _claim(given))
+    if outcome.value is not None:
+        value = decode_stored(outcome.value)
+        print_json({"status": "ok", "result": value} if given.json else value)
+        return 0
+    if outcome.failure is None:
+        raise HandlerInvalid(outcome.released or "the handler was stopped")
+
+    record = orjson.loads(outcome.failure.to_text())
+    if given.json:
+        print_json({"status": "error", "error": record})
+    else:
+        print(f"{record['kind']}: {record['message']}", file=sys.stderr)
+        print(record.get("stack", ""), file=sys.stderr, end="")
+
+    return 1
+
+
+def _claim(given: argparse.Namespace) -> Claim:
+    """A claim on the job that is given: an object with `data`, and `id` and `name` if you like."""
+    job: Any = {}
+    if given.data is None:
+        text = sys.stdin.buffer.read()
+        try:
+            job = decode(text)
+        except InvalidJson as error:
+            raise InvalidInput(f"the job on the standard input is not JSON: {error}") from error
+        if not isinstance(job, dict):
+            raise InvalidInput('the job must be an object, such as {"data": {"path": "a.txt"}}')
+        data = encode(job.get("data"))
+    else:
+        try:
+            decode(given.data.encode())
+        except InvalidJson as error:
+            raise InvalidInput(f"--data is not JSON: {error}") from error
+        data = given.data.encode()
+
+    return Claim(
+        queue="exec",
+        id=str(job.get("id", "1")),
+        token="",
+        name=str(job.get("name", given.name)),
+        data=data,
+        opts=b"",
+        attempts=0,
+        stalls=0,
+        priority=0,
+        created_ms=0,
+    )
+
+
+async def _run(given: argparse.Namespace, claim: Claim) -> Outcome:
+    timeout_ms = None if given.timeout is None else to_ms(given.timeout, "--timeout")
+    handler = Handler(
+        command=tuple(given.command), timeout_ms=timeout_ms, fresh=given.fresh, strict=given.strict
+    )
+    line = job_line(claim, delay_ms=0, max_attempts=1, timeout_ms=timeout_ms)
+
+    def say(message: Progress | Log) -> None:
+        text = message.value if isinstance(message, Progress) else message.text
+        kind = "progress" if isinstance(message, Progress) else "log"
+        print(f"{kind}: {text.decode()}", file=sys.stderr)
+
+    async with Pool(1, [handler]) as pool:
+        try:
+            child = await pool.obtain(handler)
+        except StartFailed as error:
+            raise HandlerInvalid(str(error)) from error
+        outcome = await child.run(claim.id, line, timeout_ms, say)
+        pool.give_back(child)
+
+    return outcome
