@@ -74,7 +74,14 @@ def sync_client(url: str) -> redis.Redis:
 
 def translate(error: BaseException, url: str) -> StoreError:
     """Our error for one of the client's, with the address but without the password."""
-    kind = next((ours for theirs, ours in _ERRORS if isinstance(error, theirs)), StoreError)
+    # the asyncio client puts a refused password inside a connection error
+    chain = [error, *(e for e in (error.__cause__, error.__context__) if e is not None)]
+    kind = next(
+        (ours for theirs, ours in _ERRORS if any(isinstance(e, theirs) for e in chain)), StoreError
+    )
+    if "unauthenticated" in str(error):
+        # what a server with a password says to a long command that came without one
+        kind = StoreDenied
     hint = {
         StoreDenied: "check the user name and the password in the URL",
         StoreUnreachable: "is the server running, and is the URL right?",
