@@ -15,7 +15,7 @@ from sandq.child.pipes import ErrorTail, Input, read_some, read_what_is_there
 from sandq.child.spawn import Exit, Spawner
 from sandq.child.watch import Watch
 from sandq.model.handler import Handler
-from sandq.model.outcome import Death, Outcome
+from sandq.model.outcome import Outcome
 from sandq.protocol.machine import Conversation, Event, Spoiled, State
 from sandq.protocol.messages import Answer, Hello, Log, Noise, Progress, bye_line
 
@@ -69,6 +69,9 @@ class Child:
         self._spoiled: Spoiled | None = None
         self._ended_by: str | None = None
         self._timers: list[asyncio.TimerHandle] = []
+        #: How a one-shot child is started: with its job, not before.
+        self.launch: Callable[[], None] | None = None
+        self._first_line: bytes | None = None
 
     async def start(self, program: str, env: dict[str, str]) -> None:
         """Start the process; raises StartFailed."""
@@ -78,10 +81,18 @@ class Child:
         self._input = Input(self._loop, started.stdin, self._input_refused)
         self._errors = ErrorTail(self._loop, started.stderr)
         self._loop.add_reader(self._stdout, self._read)
-        if self.handler.fresh:
-            self._become_ready()
+        if self._first_line is not None:
+            self._input.write(self._first_line, then_close=True)
+            if self._ended_by is not None:
+                self.kill(self._ended_by)
         else:
             self._later(MIN_UPTIME_S, self._become_ready)
+
+    def not_started(self, reason: str) -> None:
+        """There will be no process; a job it was lent is given back."""
+        self.gone = self.never_read = True
+        self.end_note = reason
+        self._end_job(Outcome.give_back(reason))
 
     @property
     def usable(self) -> bool:
@@ -101,7 +112,7 @@ class Child:
 
         `line` is the job's line; `say` is called with what the child says meanwhile.
         """
-        if not self._conversation.full:
+        if not self._conversation.full and self.launch is None:
             # an answer that came unasked must not be taken for this job's
             self._read()
         job: asyncio.Future[Outcome] = self._loop.create_future()
@@ -114,7 +125,11 @@ class Child:
         if timeout_ms is not None:
             self._timeout_ms = timeout_ms
             self._watch.set(self, self._loop.time() + timeout_ms / 1000)
-        self._input.write(line, then_close=self.handler.fresh)
+        if self.launch is not None:
+            self._first_line = line
+            self.launch()
+        else:
+            self._input.write(line)
 
         return job
 
@@ -125,9 +140,11 @@ class Child:
 
     def abandon(self) -> None:
         """Let go of a child whose spawner has been closed: it is dead, nobody will report it."""
+        self._on_change = lambda _: None
         if self.pid and not self.gone:
-            self._on_change = lambda _: None
             self._ended(Exit(status=signal.SIGKILL, cpu_s=0.0, max_rss_kb=0, spawner_lost=True))
+        else:
+            self.not_started("the pool is closed")
 
     def retire(self) -> None:
         """Let an idle child end: say bye, close its input; it is ended if it does not."""
@@ -135,6 +152,8 @@ class Child:
             return
 
         self._ended_by = "retired"
+        if not self.pid:
+            return
         if self._conversation.full and not self._input.busy:
             self._input.write(bye_line("retired"))
         self._input.close()
@@ -151,7 +170,8 @@ class Child:
         if not self.gone:
             if self._ended_by in (None, "retired"):
                 self._ended_by = by
-            self._spawner.kill(self.pid, signal.SIGKILL)
+            if self.pid:
+                self._spawner.kill(self.pid, signal.SIGKILL)
 
     def time_out(self) -> None:
         """Called by the watch when the job's deadline has passed."""
@@ -213,7 +233,10 @@ class Child:
             self._end_job(self._held)
 
     def _input_refused(self) -> None:
-        """It has closed its input: it will never read this job."""
+        """It has closed its input: it will never read this job. A one-shot child need not."""
+        if self.handler.fresh:
+            return
+
         self.never_read = True
         self.end_note = "it closed its input"
         self.kill("protocol")
@@ -234,37 +257,27 @@ class Child:
 
         self.gone = True
         self.deadline_s = None
-        if self._job is not None:
+        if self._job is not None and not self.handler.fresh:
             self.never_read = self.never_read or self._input.nothing_read()
         record = death.death_of(end, self._ended_by, self._errors.tail())
         self.end_note = self.end_note or record.describe()
         self._close()
         if self._job is not None:
-            self._end_job(self._last_outcome(end, record))
+            self._end_job(death.last_outcome(self._last_facts(end), record))
         self._on_change(self)
 
-    def _last_outcome(self, end: Exit, record: Death) -> Outcome:
-        """What became of the job that the child had when it ended; the first row that fits."""
-        noise = self._conversation.noise
-        if self._spoiled is not None:
-            twice = "" if self._held is None else "the child answered twice: "
-            return Outcome.failed(self._spoiled.kind, twice + self._spoiled.reason, death=record)
-        if self._held is not None:
-            if self.handler.fresh and self._held.value is not None and self._ended_by is None:
-                return self._held if end.status == 0 else death.bad_end(record)
-            return self._held
-        if end.spawner_lost:
-            return Outcome.give_back("the spawner process died")
-        if self._ended_by == "timeout":
-            return death.time_out(record, self._timeout_ms, noise, self._said_anything)
-        if self._ended_by in ("stop", "lease_lost"):
-            return Outcome.give_back(self._ended_by)
-        if self.handler.fresh:
-            return death.silent_end(record, noise)
-        if self.never_read:
-            return Outcome.give_back(f"the child ended before it read the job: {self.end_note}")
-
-        return death.crash(record, noise)
+    def _last_facts(self, end: Exit) -> death.LastFacts:
+        return death.LastFacts(
+            fresh=self.handler.fresh,
+            spoiled=self._spoiled,
+            answer=self._held,
+            ended_by=self._ended_by,
+            spawner_lost=end.spawner_lost,
+            never_read=self.never_read,
+            said_anything=self._said_anything,
+            noise=self._conversation.noise,
+            timeout_ms=self._timeout_ms,
+        )
 
     # ---- small steps
 
@@ -283,7 +296,8 @@ class Child:
     def _terminate(self) -> None:
         if not self.gone:
             self._ended_by = self._ended_by or "stop"
-            self._spawner.kill(self.pid, signal.SIGTERM)
+            if self.pid:
+                self._spawner.kill(self.pid, signal.SIGTERM)
             self._later(self._kill_grace_s, lambda: self.kill("stop"))
 
     def _later(self, delay_s: float, step: Callable[[], None]) -> None:

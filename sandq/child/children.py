@@ -40,8 +40,6 @@ class Children:
         self.idle: list[Child] = []
         self.busy: set[Child] = set()
         self.waiters: deque[Waiter] = deque()
-        #: Fresh children that are started for one waiter each.
-        self.bound: dict[Child, Waiter] = {}
         #: Failures to start in a row, and what the last one was.
         self.failures = 0
         self.reason = ""
@@ -84,14 +82,12 @@ class Children:
     def row(self) -> Line:
         """The facts that the plan needs."""
         self.idle = [child for child in self.idle if child.usable]
-        # a fresh child is started for the very one who waits: it is wanted until it is ready
-        bound = len(self.starting) if self.handler.fresh else 0
 
         return Line(
             idle=len(self.idle),
             busy=len(self.busy),
             starting=len(self.starting),
-            wanted=len(self.waiters) + bound,
+            wanted=len(self.waiters),
             warm=self.warm,
             may_start=self.may_start,
         )
@@ -119,9 +115,6 @@ class Children:
         """A child has ended."""
         self.starting.discard(child)
         self.busy.discard(child)
-        waiter = self.bound.pop(child, None)
-        if waiter is not None and not waiter.future.done():
-            self.waiters.appendleft(waiter)
         if child in self.idle:
             self.idle.remove(child)
 

@@ -2,10 +2,12 @@
 
 import os
 import signal
+from dataclasses import dataclass
 
 from sandq.child.spawn import Exit
 from sandq.model.outcome import Death, Failure, FailureKind, Outcome
 from sandq.model.payload import quote
+from sandq.protocol.machine import Spoiled
 
 #: Exit codes with a meaning (sysexits): the input is wrong, so another try is of no use.
 EX_DATAERR = 65
@@ -24,6 +26,60 @@ def death_of(end: Exit, by: str | None, stderr_tail: tuple[str, ...]) -> Death:
     code = os.waitstatus_to_exitcode(end.status)
 
     return Death("exit", code, None, by or "itself", end.cpu_s, end.max_rss_kb, stderr_tail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastFacts:
+    """What is known of a child that ended while it had a job.
+
+    - `spoiled`: how it broke the protocol, if it did; `answer`: what it had answered, if anything.
+    - `ended_by`: timeout, stop, lease_lost, protocol or retired when sandq ended it.
+    - `never_read`: it ended before it read the job; `noise`: its first line that was no message.
+    """
+
+    fresh: bool = False
+    spoiled: Spoiled | None = None
+    answer: Outcome | None = None
+    ended_by: str | None = None
+    spawner_lost: bool = False
+    never_read: bool = False
+    said_anything: bool = False
+    noise: bytes | None = None
+    timeout_ms: int = 0
+
+
+def last_outcome(facts: LastFacts, death: Death) -> Outcome:
+    """What became of the job; the first row that fits.
+
+    | the child                           | outcome                                          |
+    |-------------------------------------|--------------------------------------------------|
+    | broke the protocol                  | failed with the kind of the breach               |
+    | answered (one-shot: and ended well) | its answer                                       |
+    | lost its spawner                    | given back                                       |
+    | was ended by the timeout            | timed_out                                        |
+    | was ended by a stop, a lost lease   | given back                                       |
+    | ended silently, one-shot            | by its exit code: null, unrecoverable or crashed |
+    | never read the job                  | given back: it failed to start                   |
+    | anything else                       | crashed                                          |
+    """
+    if facts.spoiled is not None:
+        twice = "" if facts.answer is None else "the child answered twice: "
+        return Outcome.failed(facts.spoiled.kind, twice + facts.spoiled.reason, death=death)
+    if facts.answer is not None:
+        lied = facts.fresh and facts.answer.value is not None and death.exit_code != 0
+        return bad_end(death) if lied and facts.ended_by is None else facts.answer
+    if facts.spawner_lost:
+        return Outcome.give_back("the spawner process died")
+    if facts.ended_by == "timeout":
+        return time_out(death, facts.timeout_ms, facts.noise, facts.said_anything)
+    if facts.ended_by in ("stop", "lease_lost"):
+        return Outcome.give_back(facts.ended_by)
+    if facts.fresh:
+        return silent_end(death, facts.noise)
+    if facts.never_read:
+        return Outcome.give_back(f"the child ended before it read the job: {death.describe()}")
+
+    return crash(death, facts.noise)
 
 
 def crash(death: Death, noise: bytes | None) -> Outcome:

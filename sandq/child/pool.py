@@ -144,6 +144,9 @@ class Pool:
             # the usual end of a job: nobody waits, so there is nothing to plan
             if not any(other.waiters for other in self._lines.values()):
                 return
+        elif not child.pid:
+            # a one-shot child whose process was never started
+            self._alive.discard(child)
         elif child.handler.fresh:
             child.retire()
         self._carry_out()
@@ -183,22 +186,36 @@ class Pool:
                 )
                 # from now on it counts, though its process is not there yet
                 self._alive.add(child)
-                line.starting.add(child)
-                waiter = line.waiters.popleft() if line.handler.fresh and line.waiters else None
-                self._group.start_soon(self._start, line, child, waiter)
+                if line.handler.fresh:
+                    self._promise(line, child)
+                else:
+                    line.starting.add(child)
+                    self._group.start_soon(self._start, line, child, {})
 
-    async def _start(self, line: Children, child: Child, waiter: Waiter | None) -> None:
-        if waiter is not None:
-            line.bound[child] = waiter
+    def _promise(self, line: Children, child: Child) -> None:
+        """Give a one-shot child to who waits; its process is started with the job."""
+        waiter = line.next_waiter()
+        if waiter is None:
+            self._alive.discard(child)
+            return
+
+        def launch() -> None:
+            if self._group is not None:
+                self._group.start_soon(self._start, line, child, waiter.env)
+
+        child.launch, child.ready = launch, True
+        line.busy.add(child)
+        waiter.future.set_result(child)
+
+    async def _start(self, line: Children, child: Child, extra: Mapping[str, str]) -> None:
         try:
-            extra = waiter.env if waiter is not None else {}
             await child.start(line.program, {**line.environment, **extra})
         except StartFailed as error:
             self._alive.discard(child)
             line.forget(child)
             self._failed(line, str(error))
-            if waiter is not None and not waiter.future.done():
-                waiter.future.set_exception(error)
+            child.not_started(str(error))
+            self._carry_out_and_tell()
 
     def _changed(self, child: Child) -> None:
         """A child has become ready, or has ended."""
@@ -221,14 +238,12 @@ class Pool:
         self._on_change()
 
     def _offer(self, line: Children, child: Child) -> None:
-        waiter = line.bound.pop(child, None) or line.next_waiter()
-        if waiter is not None and not waiter.future.done():
+        waiter = line.next_waiter()
+        if waiter is None:
+            line.idle.append(child)
+        else:
             line.busy.add(child)
             waiter.future.set_result(child)
-        elif line.handler.fresh:
-            child.retire()
-        else:
-            line.idle.append(child)
 
     def _failed(self, line: Children, reason: str) -> None:
         line.fails(reason)

@@ -226,13 +226,18 @@ class Spawner:
     def _lost(self) -> None:
         """The spawner has died: its children die with it, killed by the kernel."""
         self._drop_socket()
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.kill()
+            process.wait()
+        # first another spawner, so that those who hear of the ends can start anew
+        self._on_lost()
         for future in self._numbered.values():
             if not future.done():
                 future.set_exception(StartFailed("the spawner process has ended"))
         ends, self._ends = self._ends, {}
         for on_end in ends.values():
             on_end(Exit(status=9, cpu_s=0.0, max_rss_kb=0, spawner_lost=True))
-        self._on_lost()
 
     def _drop_socket(self) -> None:
         if self._socket is not None:

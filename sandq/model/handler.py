@@ -7,6 +7,9 @@ from typing import Any
 from sandq.errors import InvalidInput
 from sandq.model.limits import Limits
 
+#: How much of a command is shown in messages, in characters.
+SHOWN = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
@@ -36,7 +39,8 @@ class Handler:
             raise InvalidInput(f"a handler's command must hold no NUL byte: {self.command!r}")
 
     def __str__(self) -> str:
-        return " ".join(self.command)
+        words = " ".join(self.command).replace("\n", " ")
+        return words if len(words) <= SHOWN else words[: SHOWN - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
