@@ -1,8 +1,11 @@
 """`sandq run`: a supervisor in the foreground, until it is told to stop."""
 
 import argparse
+import asyncio
 import signal
+from contextlib import suppress
 from dataclasses import replace
+from types import FrameType
 
 import anyio
 
@@ -27,6 +30,8 @@ from sandq.store.store import Store
 
 #: A stop signal that comes again so soon means the same one: some platforms send it twice.
 SAME_SIGNAL_S = 2.0
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 #: option -> the field of Supervision that it sets, in milliseconds
 _TIMES = {
@@ -71,6 +76,9 @@ def run(given: argparse.Namespace) -> int:
     log_to_stderr(given.log_level)
     config = _from_file(given) if given.config else _from_command(given)
     run_async(_supervise, given, config)
+    # all is settled: a stop signal that comes now must not spoil the exit code
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
     return 0
 
@@ -129,9 +137,9 @@ async def _supervise(given: argparse.Namespace, config: Config) -> None:
     stores = {queue: Store(queue, url, prefix) for queue in config.handlers}
     queues = {queue: (stores[queue], handlers) for queue, handlers in config.handlers.items()}
     supervisor = Supervisor(queues, config.supervision)
+    _stop_on_signals(supervisor)
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(_stop_on_signals, supervisor)
             group.start_soon(_announce, given, config, supervisor)
             await supervisor.run()
             group.cancel_scope.cancel()
@@ -161,17 +169,30 @@ async def _announce(given: argparse.Namespace, config: Config, supervisor: Super
     )
 
 
-async def _stop_on_signals(supervisor: Supervisor) -> None:
-    """The first signal drains; one that follows at once is the same; a later one is in earnest."""
+def _stop_on_signals(supervisor: Supervisor) -> None:
+    """The first signal drains; one that follows at once is the same; a later one is in earnest.
+
+    The handlers outlive the event loop: a signal that comes late must not kill the process.
+    """
+    loop = asyncio.get_running_loop()
     first_s: float | None = None
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            now_s = clock.monotonic_s()
-            if first_s is None:
-                first_s = now_s
-                supervisor.stop()
-            elif now_s - first_s > SAME_SIGNAL_S:
-                supervisor.stop_now()
+
+    def stop() -> None:
+        nonlocal first_s
+        now_s = clock.monotonic_s()
+        if first_s is None:
+            first_s = now_s
+            supervisor.stop()
+        elif now_s - first_s > SAME_SIGNAL_S:
+            supervisor.stop_now()
+
+    def heard(_number: int, _frame: FrameType | None) -> None:
+        # a closed loop means that it is stopping already
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, heard)
 
 
 def _tell(given: argparse.Namespace, event: dict[str, object], text: str) -> None:
