@@ -47,6 +47,7 @@ class Desk:
 
     def __init__(self, supervision: Supervision) -> None:
         self.pace = Pace(supervision)
+        self._size = supervision.pool
         self.closed = False
         #: Set when the desk is closed and nothing runs any more.
         self.drained = asyncio.Event()
@@ -65,7 +66,8 @@ class Desk:
             return 0
 
         now_s = clock.monotonic_s()
-        room = min(len(self._slots), places) - self._reserved - len(self._waiting)
+        free = self._size - len(self.running)
+        room = min(free, places) - self._reserved - len(self._waiting)
         if lane.serves:
             room += self.pace.ahead(now_s)
         if room <= 0:
@@ -95,13 +97,13 @@ class Desk:
         """The next claim for a slot."""
         if self._waiting:
             held = self._waiting.popleft()
-        else:
-            future: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
-            self._slots.append(future)
-            held = await future
-        self.running.add(held)
+            self.running.add(held)
+            return held
 
-        return held
+        future: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
+        self._slots.append(future)
+
+        return await future
 
     def ended(self, held: Held, outcome: Outcome) -> None:
         """A slot is done with a claim."""
@@ -133,6 +135,7 @@ class Desk:
         while self._slots:
             slot = self._slots.popleft()
             if not slot.done():
+                self.running.add(held)
                 slot.set_result(held)
                 return
 
