@@ -142,18 +142,22 @@ class Queue(HandlerRegistry):
         try:
             supervisor = Supervisor({self.name: (store, self._handlers)}, supervision, name)
             await store.run(calls.counts())
+            failure: Exception | None = None
             async with anyio.create_task_group() as group:
                 group.start_soon(supervisor.run)
                 await supervisor.started.wait()
                 handle = QueueHandle(supervisor)
                 try:
                     yield handle
-                except BaseException:
+                except Exception as error:
+                    # raised again outside the group, so that it comes out as itself
+                    failure = error
                     supervisor.stop_now()
-                    raise
                 finally:
                     with anyio.CancelScope(shield=True):
                         await handle.close()
+            if failure is not None:
+                raise failure
         finally:
             await store.close()
 
