@@ -6,12 +6,11 @@ may hold a pipe open for ever.
 """
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable
 
 from sandq.child import death
-from sandq.child.pipes import ErrorTail, Input, read_some, read_what_is_there
+from sandq.child.pipes import ErrorTail, Input, Output
 from sandq.child.spawn import Exit, Spawner
 from sandq.child.watch import Watch
 from sandq.model.handler import Handler
@@ -77,10 +76,9 @@ class Child:
         """Start the process; raises StartFailed."""
         started = await self._spawner.spawn(self.handler, program, env, self._ended)
         self.pid = started.pid
-        self._stdout = started.stdout
         self._input = Input(self._loop, started.stdin, self._input_refused)
         self._errors = ErrorTail(self._loop, started.stderr)
-        self._loop.add_reader(self._stdout, self._read)
+        self._output = Output(self._loop, started.stdout, self._received, self._output_ended)
         if self._first_line is not None:
             self._input.write(self._first_line, then_close=True)
             if self._ended_by is not None:
@@ -114,7 +112,7 @@ class Child:
         """
         if not self._conversation.full and self.launch is None:
             # an answer that came unasked must not be taken for this job's
-            self._read()
+            self._output.read()
         job: asyncio.Future[Outcome] = self._loop.create_future()
         if not self.usable:
             job.set_result(Outcome.give_back("the child ended before the job was lent to it"))
@@ -148,12 +146,10 @@ class Child:
 
     def retire(self) -> None:
         """Let an idle child end: say bye, close its input; it is ended if it does not."""
-        if self.gone or self._ended_by is not None:
+        if self.gone or self._ended_by is not None or not self.pid:
             return
 
         self._ended_by = "retired"
-        if not self.pid:
-            return
         if self._conversation.full and not self._input.busy:
             self._input.write(bye_line("retired"))
         self._input.close()
@@ -184,15 +180,7 @@ class Child:
 
     # ---- facts come in
 
-    def _read(self) -> None:
-        data = read_some(self._stdout)
-        if data is None:
-            return
-        if not data:
-            self._loop.remove_reader(self._stdout)
-            self._later(EOF_GRACE_S, self._outlived_its_output)
-            return
-
+    def _received(self, data: bytes) -> None:
         self._said_anything = True
         for event in self._conversation.receive(data):
             self._hear(event)
@@ -228,42 +216,39 @@ class Child:
 
     def _pass_probation(self) -> None:
         # a second answer may be in the pipe already
-        self._read()
+        self._output.read()
         if self._held is not None and self._spoiled is None:
             self._end_job(self._held)
 
     def _input_refused(self) -> None:
-        """It has closed its input: it will never read this job. A one-shot child need not."""
-        if self.handler.fresh:
-            return
+        """It has closed its input: it will never read this job to its end."""
+        self._give_up("it closed its input")
 
-        self.never_read = True
-        self.end_note = "it closed its input"
-        self.kill("protocol")
+    def _output_ended(self) -> None:
+        self._later(EOF_GRACE_S, lambda: self._give_up("it closed its output and lived on"))
 
-    def _outlived_its_output(self) -> None:
-        if not self.handler.fresh:
-            self.end_note = "it closed its output and lived on"
+    def _give_up(self, why: str) -> None:
+        # a one-shot child may close what it does not need
+        if not self.handler.fresh and not self.gone:
+            self.end_note = why
             self.kill("protocol")
 
     def _ended(self, end: Exit) -> None:
         """The process is dead, and so is everything it had started."""
-        for data in read_what_is_there(self._stdout):
-            for event in self._conversation.receive(data):
-                self._hear(event)
+        self._output.drain_and_close()
         if self.handler.fresh:
             for event in self._conversation.end_of_stream():
                 self._hear(event)
 
         self.gone = True
         self.deadline_s = None
-        if self._job is not None and not self.handler.fresh:
-            self.never_read = self.never_read or self._input.nothing_read()
+        self.never_read = not self.handler.fresh and self._input.nothing_read()
         record = death.death_of(end, self._ended_by, self._errors.tail())
+        facts = self._last_facts(end)
         self.end_note = self.end_note or record.describe()
         self._close()
         if self._job is not None:
-            self._end_job(death.last_outcome(self._last_facts(end), record))
+            self._end_job(death.last_outcome(facts, record))
         self._on_change(self)
 
     def _last_facts(self, end: Exit) -> death.LastFacts:
@@ -277,6 +262,7 @@ class Child:
             said_anything=self._said_anything,
             noise=self._conversation.noise,
             timeout_ms=self._timeout_ms,
+            note=self.end_note,
         )
 
     # ---- small steps
@@ -310,5 +296,3 @@ class Child:
             timer.cancel()
         self._input.close()
         self._errors.close()
-        self._loop.remove_reader(self._stdout)
-        os.close(self._stdout)

@@ -35,6 +35,7 @@ class LastFacts:
     - `spoiled`: how it broke the protocol, if it did; `answer`: what it had answered, if anything.
     - `ended_by`: timeout, stop, lease_lost, protocol or retired when sandq ended it.
     - `never_read`: it ended before it read the job; `noise`: its first line that was no message.
+    - `note`: why sandq ended it, in words, if it did so at once.
     """
 
     fresh: bool = False
@@ -46,6 +47,7 @@ class LastFacts:
     said_anything: bool = False
     noise: bytes | None = None
     timeout_ms: int = 0
+    note: str = ""
 
 
 def last_outcome(facts: LastFacts, death: Death) -> Outcome:
@@ -71,36 +73,34 @@ def last_outcome(facts: LastFacts, death: Death) -> Outcome:
     if facts.spawner_lost:
         return Outcome.give_back("the spawner process died")
     if facts.ended_by == "timeout":
-        return time_out(death, facts.timeout_ms, facts.noise, facts.said_anything)
+        return time_out(death, facts)
     if facts.ended_by in ("stop", "lease_lost"):
         return Outcome.give_back(facts.ended_by)
     if facts.fresh:
-        return silent_end(death, facts.noise)
+        return silent_end(death, facts)
     if facts.never_read:
         return Outcome.give_back(f"the child ended before it read the job: {death.describe()}")
 
-    return crash(death, facts.noise)
+    return crash(death, facts)
 
 
-def crash(death: Death, noise: bytes | None) -> Outcome:
+def crash(death: Death, facts: LastFacts) -> Outcome:
     """The child of a warm pool ended in the middle of a job."""
     kind, advice = FailureKind.CRASHED, ""
     if death.signal == "SIGXCPU":
         kind, advice = FailureKind.CPU_LIMIT, "; it used up its limit of processor time"
+    why = f"{facts.note}: " if facts.note else ""
+    message = f"the child ended before it answered: {why}{death.describe()}{advice}"
 
-    return Outcome.failed(
-        kind,
-        f"the child ended before it answered: {death.describe()}{advice}{_seen(noise)}",
-        death=death,
-    )
+    return Outcome.failed(kind, message + _seen(facts.noise), death=death)
 
 
-def silent_end(death: Death, noise: bytes | None) -> Outcome:
+def silent_end(death: Death, facts: LastFacts) -> Outcome:
     """A one-shot child ended without an answer: its exit code is the answer."""
     if death.exit_code == 0:
         return Outcome.returned(b"null")
 
-    outcome = crash(death, noise)
+    outcome = crash(death, facts)
     if death.exit_code != EX_DATAERR or outcome.failure is None:
         return outcome
 
@@ -123,15 +123,15 @@ def bad_end(death: Death) -> Outcome:
     )
 
 
-def time_out(death: Death, timeout_ms: int, noise: bytes | None, said_anything: bool) -> Outcome:
+def time_out(death: Death, facts: LastFacts) -> Outcome:
     """The attempt took longer than it may."""
-    hint = _seen(noise)
-    if not said_anything:
+    hint = _seen(facts.noise)
+    if not facts.said_anything:
         hint = "; nothing was seen on its output: does it read its input, and flush its output?"
 
     return Outcome.failed(
         FailureKind.TIMED_OUT,
-        f"no answer within {timeout_ms} ms; the child was ended: {death.describe()}{hint}",
+        f"no answer within {facts.timeout_ms} ms; the child was ended: {death.describe()}{hint}",
         death=death,
     )
 

@@ -53,6 +53,7 @@ class Input:
         self._on_refused = on_refused
         self._left = memoryview(b"")
         self._written = 0
+        self._refused = False
         self._then_close = False
 
     @property
@@ -70,7 +71,7 @@ class Input:
     def nothing_read(self) -> bool:
         """Whether the child has read nothing at all of the last line written."""
         if self._fd < 0 or self._written == 0:
-            return False
+            return self._refused
 
         unread = array.array("i", [0])
         fcntl.ioctl(self._fd, termios.FIONREAD, unread)
@@ -93,6 +94,7 @@ class Input:
         except OSError:
             self._loop.remove_writer(self._fd)
             self._left = memoryview(b"")
+            self._refused = True
             self._on_refused()
             return
 
@@ -108,6 +110,40 @@ class Input:
         self._left = memoryview(b"")
         if self._then_close:
             self.close()
+
+
+class Output:
+    """The child's answers: `on_data` is called with what it wrote, `on_end` when it cannot write
+    any more."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        fd: int,
+        on_data: Callable[[bytes], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._fd = fd
+        self._on_data = on_data
+        self._on_end = on_end
+        loop.add_reader(fd, self.read)
+
+    def read(self) -> None:
+        """Take what is there now; also called by the loop when there is something."""
+        data = read_some(self._fd)
+        if data:
+            self._on_data(data)
+        elif data is not None:
+            self._loop.remove_reader(self._fd)
+            self._on_end()
+
+    def drain_and_close(self) -> None:
+        """The child is dead: take all that is there, then close the pipe."""
+        for data in read_what_is_there(self._fd):
+            self._on_data(data)
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
 
 
 class ErrorTail:

@@ -229,9 +229,7 @@ class Pool:
         was_ready = child not in line.starting
         self._alive.discard(child)
         line.forget(child)
-        if child.never_read or (
-            child.served == 0 and child.ended_itself and not line.handler.fresh
-        ):
+        if child.ended_itself and (child.never_read or child.served == 0):
             when = "before it read a job" if was_ready else "before it was ready"
             self._failed(line, f"handler {line.handler} ended {when}: {child.end_note}")
         self._carry_out()

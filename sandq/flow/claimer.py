@@ -99,7 +99,7 @@ class Claimer:
         """One call; whether there is reason for another at once."""
         lane, settler = self._lane, self._lane.settler
         if settler.has_reports:
-            await lane.store.run(calls.report(settler.take_reports()))
+            await self._report()
         if self._lost_tokens:
             await self._disclaim()
 
@@ -130,6 +130,14 @@ class Claimer:
         self._note(wanted, claimed)
 
         return bool(settler) or settler.has_reports or len(claimed.claims) == wanted > 0
+
+    async def _report(self) -> None:
+        reports = self._lane.settler.take_reports()
+        try:
+            await self._lane.store.run(calls.report(reports))
+        except BaseException:
+            self._lane.settler.put_back_reports(reports)
+            raise
 
     def _settled(self, batch: list[tuple[Held, Settlement]], statuses: list[str]) -> None:
         in_hand = self._lane.in_hand

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from sandq import clock
 from sandq.child.child import Child
+from sandq.errors import InvalidInput
 from sandq.flow.pace import Pace
 from sandq.model.job import Claim
+from sandq.model.options import StoredOptions, read_options
 from sandq.model.outcome import Outcome
 from sandq.model.supervision import Supervision
 from sandq.protocol.messages import Log, Progress
@@ -23,12 +25,18 @@ HELD_MOST_S = 0.05
 class Held:
     """A claim in our hands, from the reply that brought it to the reply that settles it."""
 
-    __slots__ = ("child", "claim", "given_up", "lane", "since_s")
+    __slots__ = ("child", "claim", "given_up", "lane", "options", "since_s", "unreadable")
 
     def __init__(self, lane: "Lane", claim: Claim, since_s: float) -> None:
         self.lane = lane
         self.claim = claim
         self.since_s = since_s
+        #: Why the job cannot be run as it is stored; None if it can.
+        self.unreadable: str | None = None
+        try:
+            self.options = read_options(claim.opts)
+        except InvalidInput as error:
+            self.options, self.unreadable = StoredOptions(), str(error)
         self.child: Child | None = None
         #: It is being given back though its slot has not ended: what comes of it is not wanted.
         self.given_up = False
@@ -55,6 +63,8 @@ class Desk:
         self._waiting: deque[Held] = deque()
         self._slots: deque[asyncio.Future[Held]] = deque()
         self._reserved = 0
+        #: Claims given to a slot that has not woken up to lend a child to them.
+        self._handed_over = 0
         self._overdue: asyncio.TimerHandle | None = None
 
     def reserve(self, lane: "Lane", places: int) -> int:
@@ -67,7 +77,7 @@ class Desk:
 
         now_s = clock.monotonic_s()
         free = self._size - len(self.running)
-        room = min(free, places) - self._reserved - len(self._waiting)
+        room = min(free, places - self._handed_over) - self._reserved - len(self._waiting)
         if lane.serves:
             room += self.pace.ahead(now_s)
         if room <= 0:
@@ -102,8 +112,10 @@ class Desk:
 
         future: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
         self._slots.append(future)
+        held = await future
+        self._handed_over -= 1
 
-        return await future
+        return held
 
     def ended(self, held: Held, outcome: Outcome) -> None:
         """A slot is done with a claim."""
@@ -136,6 +148,7 @@ class Desk:
             slot = self._slots.popleft()
             if not slot.done():
                 self.running.add(held)
+                self._handed_over += 1
                 slot.set_result(held)
                 return
 

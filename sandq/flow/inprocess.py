@@ -10,7 +10,6 @@ import orjson
 
 from sandq.errors import InvalidInput
 from sandq.model.handler import HandlerFunction
-from sandq.model.options import StoredOptions
 from sandq.model.outcome import Failure, FailureKind, Outcome
 from sandq.model.payload import decode_stored, encode
 from sandq.protocol.messages import Log, Progress
@@ -30,7 +29,7 @@ class RunningJob:
 
     __slots__ = ("_held", "attempt", "data", "id", "max_attempts", "name", "queue", "timestamp_ms")
 
-    def __init__(self, held: "Held", options: StoredOptions) -> None:
+    def __init__(self, held: "Held") -> None:
         claim = held.claim
         self._held = held
         self.id = claim.id
@@ -38,7 +37,7 @@ class RunningJob:
         self.queue = claim.queue
         self.data = decode_stored(claim.data)
         self.attempt = claim.attempts + 1
-        self.max_attempts = options.attempts
+        self.max_attempts = held.options.attempts
         self.timestamp_ms = claim.created_ms
 
     def progress(self, value: Any) -> None:
@@ -51,13 +50,13 @@ class RunningJob:
         self._held.say(Log(self.id, encode(row, "log row")))
 
 
-async def run_function(held: "Held", handler: HandlerFunction, options: StoredOptions) -> Outcome:
+async def run_function(held: "Held", handler: HandlerFunction) -> Outcome:
     """One attempt by a function. A synchronous one runs in a thread.
 
     When the time is up an async function is cancelled; a thread cannot be stopped, so the job
     fails and the thread goes on until it returns.
     """
-    job = RunningJob(held, options)
+    job, options = RunningJob(held), held.options
     timeout_s = None if options.timeout_ms is None else options.timeout_ms / 1000
     try:
         with anyio.fail_after(timeout_s):

@@ -1,10 +1,11 @@
 """Outcomes in, settlements out: the verdicts wait here for the next call to Redis."""
 
 import logging
+from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from sandq.model.job import Claim
-from sandq.model.options import read_options
 from sandq.model.outcome import Outcome
 from sandq.model.verdict import Action, decide
 from sandq.protocol.messages import Log, Progress
@@ -25,7 +26,7 @@ class Settler:
     def __init__(self) -> None:
         self._settlements: list[tuple[Held, Settlement]] = []
         self._progress: dict[str, Report] = {}
-        self._logs: list[Report] = []
+        self._logs: dict[str, deque[Report]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._settlements)
@@ -38,7 +39,7 @@ class Settler:
     def add(self, held: "Held", outcome: Outcome) -> None:
         """The end of an attempt."""
         claim = held.claim
-        verdict = decide(outcome, read_options(claim.opts), claim.attempts)
+        verdict = decide(outcome, held.options, claim.attempts)
         if verdict.action is not Action.COMPLETE and log.isEnabledFor(logging.INFO):
             failure = outcome.failure
             reason = outcome.released if failure is None else f"{failure.kind}: {failure.message}"
@@ -46,11 +47,11 @@ class Settler:
         self._settlements.append((held, Settlement(claim, verdict)))
 
     def say(self, claim: Claim, message: Progress | Log) -> None:
-        """What an attempt says: of progress the newest counts, of log rows the first ones."""
+        """What an attempt says: of progress the newest counts, of log rows the newest so many."""
         if isinstance(message, Progress):
-            self._progress[claim.id] = Report(claim, "progress", message.value)
-        elif len(self._logs) < LOG_ROWS_KEPT:
-            self._logs.append(Report(claim, "log", message.text))
+            self._keep(Report(claim, "progress", message.value))
+        else:
+            self._keep(Report(claim, "log", message.text))
 
     def take(self) -> list[tuple["Held", Settlement]]:
         """The next batch of settlements, oldest first."""
@@ -64,8 +65,20 @@ class Settler:
         self._settlements = batch + self._settlements
 
     def take_reports(self) -> list[Report]:
-        """All progress and log rows that wait; they are lost if Redis cannot be told."""
-        reports = [*self._logs, *self._progress.values()]
-        self._logs, self._progress = [], {}
+        """All log rows and progress that wait."""
+        reports = [*chain.from_iterable(self._logs.values()), *self._progress.values()]
+        self._logs, self._progress = {}, {}
 
         return reports
+
+    def put_back_reports(self, reports: list[Report]) -> None:
+        """Redis could not be told: what has been said since is newer."""
+        for report in (*reports, *self.take_reports()):
+            self._keep(report)
+
+    def _keep(self, report: Report) -> None:
+        if report.kind == "progress":
+            self._progress[report.claim.id] = report
+        else:
+            rows = self._logs.setdefault(report.claim.id, deque(maxlen=LOG_ROWS_KEPT))
+            rows.append(report)

@@ -5,7 +5,6 @@ from sandq.child.spawn import StartFailed
 from sandq.flow.desk import Desk, Held
 from sandq.flow.inprocess import run_function
 from sandq.model.handler import Handler, HandlerFunction
-from sandq.model.options import StoredOptions, read_options
 from sandq.model.outcome import Failure, FailureKind, Outcome
 from sandq.protocol.messages import job_line
 
@@ -24,14 +23,20 @@ async def run_slot(desk: Desk, pool: Pool) -> None:
 
 async def attempt(held: Held, pool: Pool) -> Outcome:
     """One attempt of one job, whatever becomes of it."""
+    if held.unreadable is not None:
+        return Outcome(
+            failure=Failure(
+                kind=FailureKind.UNRECOVERABLE, message=held.unreadable, retryable=False
+            )
+        )
+
     claim = held.claim
-    options = read_options(claim.opts)
     handler = held.lane.handler_for(claim.name)
     match handler:
         case Handler():
-            return await _run_in_child(held, handler, options, pool)
+            return await _run_in_child(held, handler, pool)
         case HandlerFunction():
-            return await run_function(held, handler, options)
+            return await run_function(held, handler)
         case None:
             return Outcome.failed(
                 FailureKind.HANDLER_MISSING,
@@ -40,10 +45,8 @@ async def attempt(held: Held, pool: Pool) -> Outcome:
             )
 
 
-async def _run_in_child(
-    held: Held, handler: Handler, options: StoredOptions, pool: Pool
-) -> Outcome:
-    claim = held.claim
+async def _run_in_child(held: Held, handler: Handler, pool: Pool) -> Outcome:
+    claim, options = held.claim, held.options
     timeout_ms = handler.timeout_ms if options.timeout_ms is None else options.timeout_ms
     line = job_line(
         claim, delay_ms=options.delay_ms, max_attempts=options.attempts, timeout_ms=timeout_ms

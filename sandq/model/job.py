@@ -83,7 +83,7 @@ class JobRecord:
 
         return cls(
             id=job_id,
-            name=fields[b"name"].decode(),
+            name=fields[b"name"].decode("utf-8", "backslashreplace"),
             data=fields[b"data"],
             opts=fields.get(b"opts", b""),
             state=state,

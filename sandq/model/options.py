@@ -13,7 +13,7 @@ import orjson
 
 from sandq.errors import InvalidInput, UnknownOption
 from sandq.model.backoff import Backoff
-from sandq.model.duration import Duration, to_ms
+from sandq.model.duration import MAX_MS, Duration, to_ms
 from sandq.model.names import check_job_id, nearest
 
 #: Priorities go from 1 (first) to this number; 0 means none, and comes after all of them.
@@ -142,17 +142,29 @@ class StoredOptions:
 def read_options(text: bytes) -> StoredOptions:
     """The reverse of `JobOptions.to_text`; jobs of one kind share one text, so it is cached.
 
-    Members that are not known are ignored: a newer producer may have written them.
+    Members that are not known are ignored: a newer producer may have written them. Raises
+    InvalidInput for options that nobody could have meant.
     """
     if text == b"":
         return StoredOptions()
 
-    members = orjson.loads(text)
-    backoff = members.get("backoff")
+    try:
+        members = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"stored options are not JSON: {error}") from error
+    if not isinstance(members, dict):
+        raise InvalidInput(f"stored options must be an object: {members!r}")
+
+    backoff, timeout_ms = members.get("backoff"), members.get("timeout_ms")
+    attempts, delay_ms = members.get("attempts", 1), members.get("delay_ms", 0)
+    _check_integer("attempts", attempts, 1, MAX_ATTEMPTS)
+    _check_integer("delay_ms", delay_ms, 0, MAX_MS)
+    if timeout_ms is not None:
+        _check_integer("timeout_ms", timeout_ms, 1, MAX_MS)
 
     return StoredOptions(
-        attempts=members.get("attempts", 1),
+        attempts=attempts,
         backoff=None if backoff is None else Backoff.from_member(backoff),
-        timeout_ms=members.get("timeout_ms"),
-        delay_ms=members.get("delay_ms", 0),
+        timeout_ms=timeout_ms,
+        delay_ms=delay_ms,
     )

@@ -75,11 +75,21 @@ class Broken:
 Message = Hello | Answer | Progress | Log | Fatal | Noise | Ignored | Broken
 
 
+# outside of strings, where they cannot stand, line breaks mean no more than spaces
+_LINE_BREAKS_TO_SPACES = bytes.maketrans(b"\n\r", b"  ")
+
+
 def job_line(claim: Claim, *, delay_ms: int, max_attempts: int, timeout_ms: int | None) -> bytes:
     """The line that lends a job to a child. It is the same at every level.
 
-    `data` and `opts` are spliced in as the bytes they are stored as.
+    `data` and `opts` are spliced in as the bytes they are stored as, but for line breaks between
+    their tokens: the line must be one line, also to a reader that takes a bare return for one.
     """
+    data, opts = claim.data, claim.opts or b"{}"
+    if b"\n" in data or b"\r" in data:
+        data = data.translate(_LINE_BREAKS_TO_SPACES)
+    if b"\n" in opts or b"\r" in opts:
+        opts = opts.translate(_LINE_BREAKS_TO_SPACES)
     job_id = orjson.dumps(claim.id)
     head = b'{"sandq":1,"type":"job","id":%b,"name":%b,"queue":%b,"data":' % (
         job_id,
@@ -96,10 +106,10 @@ def job_line(claim: Claim, *, delay_ms: int, max_attempts: int, timeout_ms: int 
     rest = b',"stalls":%d,"timeout_ms":%b,"opts":%b}\n' % (
         claim.stalls,
         b"null" if timeout_ms is None else b"%d" % timeout_ms,
-        claim.opts or b"{}",
+        opts,
     )
 
-    return head + claim.data + tail + rest
+    return head + data + tail + rest
 
 
 def bye_line(reason: str) -> bytes:

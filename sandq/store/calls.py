@@ -153,7 +153,7 @@ def recover(most: int, max_stalls: int, now: str = "") -> Call[list[Recovered]]:
 
     def read(reply: Any) -> list[Recovered]:
         return [
-            Recovered(job_id.decode(), JobState(state.decode()), worker.decode())
+            Recovered(_text(job_id), JobState(state.decode()), _text(worker))
             for job_id, state, worker in reply
         ]
 
@@ -190,7 +190,7 @@ def page(state: JobState, start: int, stop: int, newest_first: bool) -> Call[lis
     """The records from the `start`-th to the `stop`-th job of a state (both counted from 0)."""
 
     def read(reply: Any) -> list[JobRecord]:
-        return [_read_record(job_id.decode(), flat) for job_id, flat in reply]
+        return [_read_record(_text(job_id), flat) for job_id, flat in reply]
 
     return Call("page", (state.value, start, stop, 1 if newest_first else 0), read)
 
@@ -224,7 +224,12 @@ def logs(job_id: str, start: int, stop: int) -> Call[tuple[int, list[LogRow]]]:
 
 
 def _read_ids(reply: list[bytes]) -> list[str]:
-    return [item.decode() for item in reply]
+    return [_text(item) for item in reply]
+
+
+def _text(item: bytes) -> str:
+    # whatever another producer may have written must not stop a supervisor
+    return item.decode("utf-8", "backslashreplace")
 
 
 def _read_record(job_id: str, flat: list[bytes]) -> JobRecord:
@@ -242,9 +247,9 @@ def _read_claimed(queue: str, token: str, reply: list[Any]) -> Claimed:
         claims=[
             Claim(
                 queue,
-                job_id.decode(),
+                _text(job_id),
                 token,
-                name.decode(),
+                _text(name),
                 data,
                 opts,
                 int(attempts),

@@ -5,7 +5,7 @@ import sys
 import anyio
 import pytest
 
-from sandq import Backoff, Queue
+from sandq import Backoff, JsonText, Queue
 from sandq.errors import HandlerInvalid, InvalidInput, JobFailed, SupervisorError
 from sandq.model.limits import Limits
 
@@ -196,6 +196,32 @@ async def test_a_line_too_long_for_the_handler_fails_the_job_at_once(queue, flak
 
     assert failure["kind"] == "oversize_payload"
     assert (await queue.get_job(job.id)).claims == 1
+
+
+async def test_data_with_line_breaks_is_one_line_to_a_child(queue, program):
+    text = '#!/bin/sh\nwhile IFS= read -r job; do echo "${#job}"; done\n'
+    queue.set_handler_file("*", program(text, "length"))
+    spaced, plain = await queue.add_bulk(
+        [("work", JsonText('{\n\r"a":\n[ ]}')), ("work", JsonText('{  "a": [ ]}'))]
+    )
+    async with queue.run():
+        lengths = [await job.finished(DEADLINE_S) for job in (spaced, plain)]
+
+    assert lengths[0] == lengths[1] > 50
+    assert (await queue.get_job(spaced.id)).data_text == b'{\n\r"a":\n[ ]}'
+
+
+@pytest.mark.parametrize("opts", [b"{", b"[]", b'{"attempts":"x"}', b'{"backoff":1}'])
+async def test_options_nobody_could_have_meant_fail_their_job_alone(queue, server, flaky, opts):
+    queue.set_handler_file("*", flaky)
+    bad, good = await queue.add_bulk([("work", 1), ("work", {"value": 2})])
+    server.client.hset(f"sandq:{{q}}:job:{bad.id}", "opts", opts)
+    async with queue.run():
+        failure = await failure_of(bad)
+        value = await good.finished(DEADLINE_S)
+
+    assert failure["kind"] == "unrecoverable"
+    assert value == 2
 
 
 async def test_a_jobs_own_timeout_comes_before_the_handlers(queue, flaky):

@@ -1,0 +1,162 @@
+"""Our ends of a child's pipes, against a reader and a writer of the test's own."""
+
+import asyncio
+import os
+
+import anyio
+import pytest
+
+from sandq.child.pipes import TAIL_CHARACTERS, TAIL_LINES, ErrorTail, Input, Output
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def pipe():
+    """Both ends of a pipe, ours not blocking; closed at the end if they still are open."""
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    yield ends
+    for end in ends:
+        try:
+            os.close(end)
+        except OSError:
+            continue
+
+
+async def until(condition):
+    with anyio.fail_after(10):
+        while not condition():
+            await anyio.lowlevel.checkpoint()
+
+
+def drain(fd):
+    taken = b""
+    while True:
+        try:
+            data = os.read(fd, 1 << 20)
+        except BlockingIOError:
+            return taken
+        if not data:
+            return taken
+        taken += data
+
+
+async def test_a_line_larger_than_the_pipe_is_written_as_it_is_read(pipe):
+    read, write = pipe
+    line = os.urandom(300_000)
+    given = Input(asyncio.get_running_loop(), write, pytest.fail)
+    given.write(line)
+    taken = b""
+    busy = given.busy
+
+    with anyio.fail_after(10):
+        while len(taken) < len(line):
+            taken += drain(read)
+            await anyio.lowlevel.checkpoint()
+    given.close()
+
+    assert busy
+    assert not given.busy
+    assert taken == line
+
+
+async def test_closing_after_the_line_ends_the_input(pipe):
+    read, write = pipe
+    given = Input(asyncio.get_running_loop(), write, pytest.fail)
+    given.write(b"line\n", then_close=True)
+
+    assert os.read(read, 100) == b"line\n"
+    assert os.read(read, 100) == b""
+    given.close()
+
+
+@pytest.mark.parametrize(("taken", "nothing"), [(0, True), (1, False), (5, False)])
+async def test_it_is_known_whether_anything_was_read(pipe, taken, nothing):
+    read, write = pipe
+    given = Input(asyncio.get_running_loop(), write, pytest.fail)
+    unwritten = given.nothing_read()
+    given.write(b"line\n")
+    if taken:
+        os.read(read, taken)
+
+    assert not unwritten
+    assert given.nothing_read() is nothing
+    given.close()
+
+
+async def test_a_closed_reader_refuses(pipe):
+    read, write = pipe
+    refused = []
+    given = Input(asyncio.get_running_loop(), write, lambda: refused.append(True))
+    os.close(read)
+    given.write(b"line\n")
+
+    assert refused == [True]
+    assert given.nothing_read()
+    given.close()
+    given.close()
+
+
+async def test_a_reader_that_leaves_in_the_middle_has_read_something(pipe):
+    read, write = pipe
+    refused = []
+    given = Input(asyncio.get_running_loop(), write, lambda: refused.append(True))
+    given.write(b"x" * 300_000)
+    os.read(read, 4096)
+    os.close(read)
+    await until(lambda: refused)
+
+    assert not given.nothing_read()
+    given.close()
+
+
+async def test_output_is_told_as_it_comes_and_its_end_once(pipe):
+    read, write = pipe
+    data, ends = [], []
+    Output(asyncio.get_running_loop(), read, data.append, lambda: ends.append(True))
+    os.write(write, b"one")
+    await until(lambda: data)
+    os.close(write)
+    await until(lambda: ends)
+    for _ in range(5):
+        await anyio.lowlevel.checkpoint()
+
+    assert (data, ends) == ([b"one"], [True])
+
+
+async def test_what_a_dead_writer_left_is_drained(pipe):
+    read, write = pipe
+    data = []
+    output = Output(asyncio.get_running_loop(), read, data.append, pytest.fail)
+    os.write(write, b"last words")
+    output.drain_and_close()
+
+    assert data == [b"last words"]
+
+
+async def test_the_last_lines_of_the_error_stream_are_kept_and_bounded(pipe):
+    read, write = pipe
+    tail = ErrorTail(asyncio.get_running_loop(), read)
+    os.write(write, b"".join(b"line %d\n" % n for n in range(100)) + b"\xff half")
+    lines = tail.tail()
+    tail.close()
+    tail.close()
+
+    assert lines == (*(f"line {n}" for n in range(81, 100)), "\\xff half")
+    assert len(lines) == TAIL_LINES
+
+
+async def test_a_line_without_an_end_does_not_grow(pipe):
+    read, write = pipe
+    tail = ErrorTail(asyncio.get_running_loop(), read)
+    for _ in range(50):
+        os.write(write, b"x" * 10_000)
+        await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.checkpoint()
+    lines = tail.tail()
+    tail.close()
+
+    assert lines == ("x" * TAIL_CHARACTERS,)
+    assert len(tail._rest) <= TAIL_CHARACTERS * 4
