@@ -9,7 +9,8 @@
 
 1. A job is a line on standard input, its answer a line on standard output. Importing this module
    under sandq, and `serve` elsewhere, moves both to private descriptors: from then on standard
-   input is empty, and what is printed goes to standard error and so into the log of the job.
+   input is empty, and what is printed goes to standard error, whose last lines are kept when
+   the process dies.
 2. Whatever a job raises is its answer. Only SystemExit, KeyboardInterrupt and the death of the
    process are crashes.
 3. A value that is not JSON, or is too long for a line, is an error that says so.

@@ -222,9 +222,9 @@ class Job(JobView):
             try:
                 while True:
                     record = (await self._queue._store.run(calls.look([self.id])))[0]
+                    self._record = record or self._record
                     ended, value = ended_value(self.id, record)
                     if ended:
-                        self._record = record
                         return value
                     await endings.changed(event)
             finally:

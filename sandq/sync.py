@@ -228,9 +228,9 @@ class Job(JobView):
         after = store.last_event_id()
         while True:
             record = store.run(calls.look([self.id]))[0]
+            self._record = record or self._record
             ended, value = ended_value(self.id, record)
             if ended:
-                self._record = record
                 return value
 
             after = self._wait_for_event(after, until_s, timeout_s)

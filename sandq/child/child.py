@@ -197,7 +197,7 @@ class Child:
             case Noise():
                 self._errors.add(event.line)
             case Spoiled():
-                self._spoiled = event
+                self._spoiled, self.end_note = event, event.reason
                 self.kill("protocol")
 
     def _answered(self, outcome: Outcome) -> None:
@@ -259,7 +259,7 @@ class Child:
             ended_by=self._ended_by,
             spawner_lost=end.spawner_lost,
             never_read=self.never_read,
-            said_anything=self._said_anything,
+            said_anything=self._said_anything or self._conversation.full or self.served > 0,
             noise=self._conversation.noise,
             timeout_ms=self._timeout_ms,
             note=self.end_note,

@@ -124,15 +124,23 @@ class Children:
             log.info("handler %s serves again", self.handler)
             self.failures = 0
 
-    def fails(self, reason: str) -> None:
-        """A child failed to start; who waits is told if no other child can come."""
-        self.failures += 1
+    def fails(self, reason: str) -> bool:
+        """A child failed to start; who waits is told if no other child can come.
+
+        The answer is whether a pause begins: children that were started together fail together,
+        and that is one failure.
+        """
         self.reason = reason
-        pause_s = min(FIRST_PAUSE_S * 2 ** min(self.failures - 1, 20), LONGEST_PAUSE_S)
-        self._next_try_s = asyncio.get_running_loop().time() + pause_s
+        begins = self.pause_s == 0.0
+        if begins:
+            self.failures += 1
+            pause_s = min(FIRST_PAUSE_S * 2 ** min(self.failures - 1, 20), LONGEST_PAUSE_S)
+            self._next_try_s = asyncio.get_running_loop().time() + pause_s
         if not self.any_alive:
             while (waiter := self.next_waiter()) is not None:
                 waiter.future.set_exception(StartFailed(reason))
+
+        return begins
 
     def retry_later(self, retry: Callable[[], None]) -> None:
         """Call `retry` when the pause is over."""

@@ -79,7 +79,8 @@ def find_program(handler: Handler, path_variable: str | None) -> str:
             "interpreter first"
         )
 
-    return str(file)
+    # the child goes to its folder before it becomes the program
+    return str(file.absolute())
 
 
 def explain(handler: Handler, path: str, step: str, code: int) -> str:

@@ -55,6 +55,8 @@ def last_outcome(facts: LastFacts, death: Death) -> Outcome:
 
     | the child                           | outcome                                          |
     |-------------------------------------|--------------------------------------------------|
+    | said that it cannot serve, the job  |                                                  |
+    | not read yet                        | given back: it failed to start                   |
     | broke the protocol                  | failed with the kind of the breach               |
     | answered (one-shot: and ended well) | its answer                                       |
     | lost its spawner                    | given back                                       |
@@ -65,6 +67,8 @@ def last_outcome(facts: LastFacts, death: Death) -> Outcome:
     | anything else                       | crashed                                          |
     """
     if facts.spoiled is not None:
+        if facts.spoiled.kind is FailureKind.CRASHED and facts.never_read:
+            return Outcome.give_back(facts.spoiled.reason)
         twice = "" if facts.answer is None else "the child answered twice: "
         return Outcome.failed(facts.spoiled.kind, twice + facts.spoiled.reason, death=death)
     if facts.answer is not None:

@@ -244,7 +244,8 @@ class Pool:
             waiter.future.set_result(child)
 
     def _failed(self, line: Children, reason: str) -> None:
-        line.fails(reason)
+        if not line.fails(reason):
+            return
         if line.announce:
             log.error(
                 "%s; it is unhealthy after %d failed starts: no job is claimed for it, next try "

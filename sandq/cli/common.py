@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from sandq.errors import InvalidInput
+from sandq.store.keys import DEFAULT_PREFIX
 
 
 def connection_options(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def connection_options(parser: argparse.ArgumentParser) -> None:
         help="Redis URL; default: SANDQ_REDIS_URL, REDIS_URL, else the embedded server of this "
         "folder",
     )
-    parser.add_argument("--prefix", default="sandq", help="first part of every key (sandq)")
+    parser.add_argument("--prefix", default=DEFAULT_PREFIX, help="first part of every key (sandq)")
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,8 @@ from sandq.model.duration import to_ms
 from sandq.model.handler import Handler
 from sandq.model.job import Claim
 from sandq.model.outcome import Outcome
-from sandq.model.payload import InvalidJson, decode, decode_stored, encode
-from sandq.protocol.messages import Log, Progress, job_line
+from sandq.model.payload import InvalidJson, decode, decode_stored, member_text
+from sandq.protocol.messages import Log, Progress, job_environment, job_line
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -56,21 +56,20 @@ def run(given: argparse.Namespace) -> int:
 def _claim(given: argparse.Namespace) -> Claim:
     """A claim on the job that is given: an object with `data`, and `id` and `name` if you like."""
     job: Any = {}
-    if given.data is None:
-        text = sys.stdin.buffer.read()
-        try:
+    data = b"null" if given.data is None else given.data.encode("utf-8", "surrogateescape")
+    try:
+        if given.data is None:
+            text = sys.stdin.buffer.read()
             job = decode(text)
-        except InvalidJson as error:
-            raise InvalidInput(f"the job on the standard input is not JSON: {error}") from error
-        if not isinstance(job, dict):
-            raise InvalidInput('the job must be an object, such as {"data": {"path": "a.txt"}}')
-        data = encode(job.get("data"))
-    else:
-        try:
-            decode(given.data.encode())
-        except InvalidJson as error:
-            raise InvalidInput(f"--data is not JSON: {error}") from error
-        data = given.data.encode()
+            if not isinstance(job, dict):
+                raise InvalidInput('the job must be an object, such as {"data": {"path": "a.txt"}}')
+            # the bytes as they were given: a large number must not lose digits on the way
+            data = member_text(text, "data") or b"null"
+        else:
+            decode(data)
+    except InvalidJson as error:
+        where = "the job on the standard input" if given.data is None else "--data"
+        raise InvalidInput(f"{where} is not JSON: {error}") from error
 
     return Claim(
         queue="exec",
@@ -92,6 +91,10 @@ async def _run(given: argparse.Namespace, claim: Claim) -> Outcome:
         command=tuple(given.command), timeout_ms=timeout_ms, fresh=given.fresh, strict=given.strict
     )
     line = job_line(claim, delay_ms=0, max_attempts=1, timeout_ms=timeout_ms)
+    if len(line) - 1 > handler.limits.line:
+        raise InvalidInput(
+            f"the job's line is {len(line) - 1} bytes long; at most {handler.limits.line} fit"
+        )
 
     def say(message: Progress | Log) -> None:
         text = message.value if isinstance(message, Progress) else message.text
@@ -100,7 +103,7 @@ async def _run(given: argparse.Namespace, claim: Claim) -> Outcome:
 
     async with Pool(1, [handler]) as pool:
         try:
-            child = await pool.obtain(handler)
+            child = await pool.obtain(handler, job_environment(claim))
         except StartFailed as error:
             raise HandlerInvalid(str(error)) from error
         outcome = await child.run(claim.id, line, timeout_ms, say)

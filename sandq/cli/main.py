@@ -24,6 +24,10 @@ VERBS = {
 }
 
 
+#: Verbs whose words after -- are a command line.
+TAKES_COMMAND = ("run", "exec")
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, with the nearest known option."""
 
@@ -43,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     # what follows the first -- is a command of the user's, not ours to read
     command: list[str] = []
-    if "--" in words:
+    if "--" in words and _verb(words) in TAKES_COMMAND:
         split = words.index("--")
         words, command = words[:split], words[split + 1 :]
 
@@ -60,13 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _verb(words: Sequence[str]) -> str | None:
+    return next((word for word in words if not word.startswith("-")), None)
+
+
 def _dispatch(words: list[str], command: list[str]) -> int:
     top = Parser(prog="sandq", description="A Redis job queue whose handlers are programs.")
     top.add_argument("--version", action="store_true", help="print the version and exit")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=Parser)
     for verb, purpose in VERBS.items():
         # only the verb that is used pays for its options
-        used = verb in words[:2]
+        used = verb == _verb(words)
         parser = verbs.add_parser(
             verb,
             help=purpose,

@@ -26,12 +26,16 @@ from sandq.model.limits import Limits, to_bytes
 from sandq.model.names import ANY_NAME
 from sandq.model.supervision import Supervision
 from sandq.settings import Config, load_config
+from sandq.store.keys import DEFAULT_PREFIX
 from sandq.store.store import Store
 
 #: A stop signal that comes again so soon means the same one: some platforms send it twice.
 SAME_SIGNAL_S = 2.0
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+#: Options that speak of the one handler given as COMMAND.
+OF_ONE_HANDLER = ("timeout", "fresh", "strict", "cwd", "env", "memory")
 
 #: option -> the field of Supervision that it sets, in milliseconds
 _TIMES = {
@@ -68,6 +72,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="what is logged to the error stream (warning)",
     )
     connection_options(parser)
+    parser.set_defaults(prefix=None)
     json_option(parser)
 
 
@@ -108,6 +113,9 @@ def _from_command(given: argparse.Namespace) -> Config:
 def _from_file(given: argparse.Namespace) -> Config:
     if given.queue or given.command:
         raise ConfigError("--config names the queues and the commands; give no others beside it")
+    for name in OF_ONE_HANDLER:
+        if getattr(given, name):
+            raise ConfigError(f"--{name} is for a COMMAND; with --config, write it in the file")
 
     config = load_config(given.config)
     for queue, name in config.files:
@@ -133,7 +141,7 @@ def _supervision(given: argparse.Namespace, base: Supervision) -> Supervision:
 
 async def _supervise(given: argparse.Namespace, config: Config) -> None:
     url = given.url or config.redis
-    prefix = config.prefix or given.prefix
+    prefix = given.prefix or config.prefix or DEFAULT_PREFIX
     stores = {queue: Store(queue, url, prefix) for queue in config.handlers}
     queues = {queue: (stores[queue], handlers) for queue, handlers in config.handlers.items()}
     supervisor = Supervisor(queues, config.supervision)

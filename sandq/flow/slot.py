@@ -6,7 +6,7 @@ from sandq.flow.desk import Desk, Held
 from sandq.flow.inprocess import run_function
 from sandq.model.handler import Handler, HandlerFunction
 from sandq.model.outcome import Failure, FailureKind, Outcome
-from sandq.protocol.messages import job_line
+from sandq.protocol.messages import job_environment, job_line
 
 #: Longest wait of a job for a handler that does not start, when other handlers of its queue do;
 #: then it is looked at again, in milliseconds.
@@ -51,13 +51,14 @@ async def _run_in_child(held: Held, handler: Handler, pool: Pool) -> Outcome:
     line = job_line(
         claim, delay_ms=options.delay_ms, max_attempts=options.attempts, timeout_ms=timeout_ms
     )
-    if len(line) > handler.limits.line:
-        return _oversize(len(line), handler)
+    # the newline is not counted, as it is not in the lines of a child
+    if len(line) - 1 > handler.limits.line:
+        return _oversize(len(line) - 1, handler)
 
     child = pool.lend(handler)
     if child is None:
         try:
-            child = await pool.obtain(handler, _environment(held) if handler.fresh else None)
+            child = await pool.obtain(handler, job_environment(claim) if handler.fresh else None)
         except StartFailed as error:
             return Outcome.give_back(str(error), _wait_ms(held, handler, pool))
 
@@ -85,17 +86,6 @@ def _wait_ms(held: Held, handler: Handler, pool: Pool) -> int:
         return 0
 
     return min(int(pool.pause_s(handler) * 1000) + 1, LONGEST_WAIT_MS)
-
-
-def _environment(held: Held) -> dict[str, str]:
-    """What a one-shot child is told beside its line."""
-    claim = held.claim
-    return {
-        "SANDQ_QUEUE": claim.queue,
-        "SANDQ_JOB_ID": claim.id,
-        "SANDQ_JOB_NAME": claim.name,
-        "SANDQ_ATTEMPT": str(claim.attempts + 1),
-    }
 
 
 def _oversize(size: int, handler: Handler) -> Outcome:

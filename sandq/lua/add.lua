@@ -13,14 +13,21 @@
 --
 -- An empty id is filled from the queue's counter. An id that exists already adds nothing.
 local WIDTH = 7
+-- the same numbers as in sandq/model/options.py and sandq/model/duration.py
+local MAX_PRIORITY = 2147483648
+local MAX_DELAY_MS = 3162240000000
 
 if (#ARGV - 1) % WIDTH ~= 0 or #ARGV == 1 then
   return redis.error_reply('SANDQ_INVALID each job takes ' .. WIDTH .. ' values')
 end
 for i = 2, #ARGV, WIDTH do
   local priority, delay = tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5])
-  if not priority or priority < 0 or not delay or delay < 0 then
-    return redis.error_reply('SANDQ_INVALID priority and delay_ms must be numbers of at least 0')
+  -- written so that nan is refused as well
+  if not (priority and priority >= 0 and priority <= MAX_PRIORITY and priority % 1 == 0) then
+    return redis.error_reply('SANDQ_INVALID priority must be a whole number from 0 to 2^31')
+  end
+  if not (delay and delay >= 0 and delay <= MAX_DELAY_MS and delay % 1 == 0) then
+    return redis.error_reply('SANDQ_INVALID delay_ms must be a whole number from 0 to 100 years')
   end
 end
 
@@ -31,6 +38,9 @@ for i = 2, #ARGV, WIDTH do
   unnamed = unnamed + (ARGV[i] == '' and 1 or 0)
 end
 local number = Move.numbers('seq', count)
+if number == 1 then
+  redis.call('HSET', Keys.meta, 'layout', Keys.LAYOUT)
+end
 local next_id = unnamed > 0 and Move.numbers('ids', unnamed)
 local earliest = Due.next()
 local ids = {}

@@ -14,7 +14,7 @@ local max_stalls = tonumber(ARGV[3])
 local reply = {}
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', Keys.active, '-inf', now, 'LIMIT', 0, ARGV[2])) do
-  local f = redis.call('HMGET', Keys.job(id), 'place', 'priority', 'stalls', 'worker')
+  local f = redis.call('HMGET', Keys.job(id), 'place', 'priority', 'stalls', 'worker', 'attempts')
   if not f[1] then
     -- the job's hash is gone (evicted, or deleted by hand): nothing is left to recover
     Move.forget(id, 'active')
@@ -30,7 +30,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', Keys.active, '-inf', now, 'LIMIT
             .. '; at most ' .. max_stalls .. ' are allowed. Look there for a crash or a lost machine',
         }),
       })
-      Events.emit('failed', id, 'kind', 'stalled')
+      Events.emit('failed', id, 'kind', 'stalled', 'attempts', f[5] or 0)
       reply[#reply + 1] = { id, 'failed', worker }
     else
       Move.change(id, f[1], 'active', 'waiting', Move.rank(f[2]), { 'stalls', stalls, 'token', '' })

@@ -35,6 +35,8 @@ class Handler:
     def __post_init__(self) -> None:
         if not self.command or not all(isinstance(word, str) for word in self.command):
             raise InvalidInput(f"a handler's command must be a list of words: {self.command!r}")
+        if self.timeout_ms is not None and self.timeout_ms < 1:
+            raise InvalidInput("a handler's timeout must be more than zero; leave it out for none")
         if any("\0" in word for word in self.command):
             raise InvalidInput(f"a handler's command must hold no NUL byte: {self.command!r}")
 

@@ -20,12 +20,18 @@ MAX_ID_BYTES = 256
 
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_CONTROL_IN_NAME = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
+
+
+def is_queue_name(name: str) -> bool:
+    """Whether a queue may bear this name."""
+    return _QUEUE.fullmatch(name) is not None
 
 
 def check_queue_name(name: str) -> str:
     """`name`, if a queue may bear it (seed 2's alphabet: it stands inside a Redis hash tag)."""
-    if not isinstance(name, str) or _QUEUE.fullmatch(name) is None:
+    if not isinstance(name, str) or not is_queue_name(name):
         raise InvalidInput(
             f"queue name {name!r} is not allowed; use 1 to 128 letters, digits, '_', '.' or '-'"
         )
@@ -47,6 +53,9 @@ def check_job_name(name: str) -> str:
     """`name`, if a job may bear it."""
     if not isinstance(name, str) or name == "":
         raise InvalidInput(f"job name must be a text that is not empty: {name!r}")
+
+    if _CONTROL_IN_NAME.search(name):
+        raise InvalidInput(f"job name {name!r} must hold no control characters")
 
     size = len(_utf8(name, "job name"))
     if size > MAX_NAME_BYTES:

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 import orjson
@@ -26,6 +27,8 @@ MAX_DATA_BYTES = 960 * 1024
 
 #: How much of an offending text an error quotes, in bytes.
 QUOTE_BYTES = 200
+
+_scan = json.JSONDecoder().raw_decode
 
 # A string is one match, so that brackets inside strings are passed over.
 _STRINGS_AND_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
@@ -91,6 +94,30 @@ def decode(text: bytes) -> Any:
 def decode_stored(text: bytes) -> Any:
     """The value of a JSON text that sandq itself has stored, and so has checked before."""
     return orjson.loads(text)
+
+
+def member_text(text: bytes, name: str) -> bytes | None:
+    """The bytes of one member's value, as the child wrote them; `text` is a valid object."""
+    source = text.decode()
+    at = source.index("{") + 1
+    while True:
+        at = _skip(source, at)
+        if source[at] == "}":
+            return None
+        if source[at] == ",":
+            at = _skip(source, at + 1)
+        key, at = scanstring(source, at + 1)
+        start = _skip(source, _skip(source, at) + 1)
+        _, at = _scan(source, start)
+        if key == name:
+            return source[start:at].encode()
+
+
+def _skip(source: str, at: int) -> int:
+    while source[at] in " \t\r\n":
+        at += 1
+
+    return at
 
 
 def quote(text: bytes) -> str:

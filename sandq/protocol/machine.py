@@ -121,7 +121,9 @@ class Conversation:
         return events
 
     def _line(self, line: bytes) -> Event | None:
-        first, self._first = self._first, False
+        first = self._first
+        if line.strip():
+            self._first = False
         if self.state is State.BUSY:
             answer = self._plain_answer(line)
             if answer is not None:
@@ -160,7 +162,7 @@ class Conversation:
                 except InvalidJson:
                     return None
                 self._finish()
-                return Answer(self._job_id, value=value)
+                return Answer(self._job_id, value=value.strip())
 
         return None
 
@@ -197,7 +199,7 @@ class Conversation:
         if self._strict:
             return self._spoil(
                 FailureKind.PROTOCOL_ERROR,
-                f"the child wrote a line that is not JSON: {quote(message.line)}",
+                f"the child wrote a line that is no message: {quote(message.line)}",
             )
 
         if self.noise is None:

@@ -112,6 +112,18 @@ def job_line(claim: Claim, *, delay_ms: int, max_attempts: int, timeout_ms: int 
     return head + data + tail + rest
 
 
+def job_environment(claim: Claim) -> dict[str, str]:
+    """What a one-shot child is told of its job beside the line."""
+    variables = {
+        "SANDQ_QUEUE": claim.queue,
+        "SANDQ_JOB_ID": claim.id,
+        "SANDQ_JOB_NAME": claim.name,
+        "SANDQ_ATTEMPT": str(claim.attempts + 1),
+    }
+    # an environment cannot hold NUL, which another producer may have put into a name
+    return {name: value.replace("\0", "?") for name, value in variables.items()}
+
+
 def bye_line(reason: str) -> bytes:
     """The line that tells a full child that nothing more will come."""
     return orjson.dumps({"sandq": VERSION, "type": "bye", "reason": reason}) + b"\n"

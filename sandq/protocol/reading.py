@@ -11,14 +11,13 @@ protocol: it must not be taken for noise, or the job would wait for ever.
 """
 
 import json
-from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 import orjson
 
 from sandq.model.duration import MAX_MS
 from sandq.model.outcome import Failure, FailureKind
-from sandq.model.payload import InvalidJson, decode, quote
+from sandq.model.payload import InvalidJson, decode, member_text, quote
 from sandq.protocol.messages import (
     VERSION,
     Answer,
@@ -43,7 +42,6 @@ ERROR_DATA_KEPT = 65_536
 RESERVED_PREFIX = "sandq."
 
 _WHITE = b" \t\r"
-_scan = json.JSONDecoder().raw_decode
 
 
 def read_line(line: bytes) -> Message:
@@ -64,7 +62,7 @@ def read_line(line: bytes) -> Message:
 
         status = value.get("status")
         if status == "ok" and ("result" in value or len(value) == 1):
-            return Answer(None, value=_member(text, "result") or b"null")
+            return Answer(None, value=member_text(text, "result") or b"null")
         if status == "error":
             return Answer(None, failure=read_error(value.get("error")))
 
@@ -109,12 +107,12 @@ def _protocol_message(version: int, value: dict[str, Any], text: bytes) -> Messa
             return Hello(frozenset(name for name in names if isinstance(name, str)))
         case "result" if isinstance(job_id, str):
             if value.get("status") == "ok":
-                return Answer(job_id, value=_member(text, "result") or b"null")
+                return Answer(job_id, value=member_text(text, "result") or b"null")
             if value.get("status") == "error":
                 return Answer(job_id, failure=read_error(value.get("error")))
             return Broken(f"result has no status ok or error: {quote(text)}")
         case "progress" if isinstance(job_id, str):
-            return Progress(job_id, _member(text, "value") or b"null")
+            return Progress(job_id, member_text(text, "value") or b"null")
         case "log" if isinstance(job_id, str):
             return Log(job_id, _log_text(value))
         case "fatal":
@@ -138,30 +136,6 @@ def _log_text(value: dict[str, Any]) -> bytes:
         row["fields"] = fields
 
     return orjson.dumps(row)
-
-
-def _member(text: bytes, name: str) -> bytes | None:
-    """The bytes of one member's value, as the child wrote them; `text` is a valid object."""
-    source = text.decode()
-    at = source.index("{") + 1
-    while True:
-        at = _skip(source, at)
-        if source[at] == "}":
-            return None
-        if source[at] == ",":
-            at = _skip(source, at + 1)
-        key, at = scanstring(source, at + 1)
-        start = _skip(source, _skip(source, at) + 1)
-        _, at = _scan(source, start)
-        if key == name:
-            return source[start:at].encode()
-
-
-def _skip(source: str, at: int) -> int:
-    while source[at] in " \t\r\n":
-        at += 1
-
-    return at
 
 
 def _is_lenient_json(text: bytes) -> bool:

@@ -74,8 +74,8 @@ class LogRow:
 
 
 def open_queue() -> Call[int]:
-    """Mark a new queue with our layout, or learn that of an old one."""
-    return Call("open", (LAYOUT,), int)
+    """Learn the layout of the queue's data; a queue without any gets ours."""
+    return Call("open", (), lambda reply: LAYOUT if reply is None else int(reply))
 
 
 def add(jobs: Sequence[NewJob], now: str = "") -> Call[list[str]]:

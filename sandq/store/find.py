@@ -1,5 +1,6 @@
 """Which queues there are."""
 
+from sandq.model.names import is_queue_name
 from sandq.store import connect
 
 
@@ -12,10 +13,14 @@ def find_queues(url: str | None, prefix: str) -> list[str]:
     client = connect.sync_client(resolved)
     head, tail = f"{prefix}:{{", "}:meta"
     try:
-        keys = [key.decode() for key in client.scan_iter(f"{head}*{tail}", count=1000)]
+        keys = list(client.scan_iter(f"{head}*{tail}", count=1000))
     except connect.CLIENT_ERRORS as error:
         raise connect.translate(error, resolved) from error
     finally:
         client.close()
 
-    return sorted(key.removeprefix(head).removesuffix(tail) for key in keys)
+    texts = (key.decode("utf-8", "backslashreplace") for key in keys)
+    names = (text.removeprefix(head).removesuffix(tail) for text in texts)
+
+    # the key of a job can end in the same way
+    return sorted(name for name in names if is_queue_name(name))

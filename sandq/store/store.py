@@ -39,7 +39,8 @@ class Store:
     async def run(self, call: Call[T]) -> T:
         """Send `call` and read its reply."""
         if not self._opened:
-            check_layout(await self._send(calls.open_queue()), self.keys)
+            opening = calls.open_queue()
+            check_layout(opening.read(await self._send(opening)), self.keys)
             self._opened = True
 
         return call.read(await self._send(call))
@@ -101,7 +102,8 @@ class SyncStore:
     def run(self, call: Call[T]) -> T:
         """Send `call` and read its reply."""
         if not self._opened:
-            check_layout(self._send(calls.open_queue()), self.keys)
+            opening = calls.open_queue()
+            check_layout(opening.read(self._send(opening)), self.keys)
             self._opened = True
 
         return call.read(self._send(call))
@@ -140,11 +142,11 @@ class SyncStore:
             raise connect.translate(error, self._url or "") from error
 
 
-def check_layout(found: Any, keys: QueueKeys) -> None:
+def check_layout(found: int, keys: QueueKeys) -> None:
     """Refuse data in a layout this version does not know."""
-    if int(found) != LAYOUT:
+    if found != LAYOUT:
         raise LayoutMismatch(
-            f"the data of {keys.base}* is in layout {int(found)}, this version knows {LAYOUT}; "
+            f"the data of {keys.base}* is in layout {found}, this version knows {LAYOUT}; "
             "run the version of sandq that wrote it, or choose another prefix"
         )
 

@@ -10,9 +10,14 @@ Due.MOST = 1000
 function Due.promote(now, most)
   local due = Move.due(now, most)
   for _, job in ipairs(due) do
-    local priority = redis.call('HGET', Keys.job(job.id), 'priority')
-    Move.change(job.id, job.place, 'delayed', 'waiting', Move.rank(priority), {})
-    Events.emit('waiting', job.id)
+    local f = redis.call('HMGET', Keys.job(job.id), 'name', 'priority')
+    if f[1] then
+      Move.change(job.id, job.place, 'delayed', 'waiting', Move.rank(f[2]), {})
+      Events.emit('waiting', job.id)
+    else
+      -- the job's hash is gone (evicted, or deleted by hand): it must not come to half a life
+      Move.forget(job.place .. job.id, 'delayed')
+    end
   end
   if #due > 0 then
     Move.flush()

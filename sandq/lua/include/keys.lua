@@ -13,6 +13,9 @@ local Keys = {
 -- every key of a queue shares its hash tag, so the keys made here are in the same cluster slot
 Keys.base = string.sub(KEYS[1], 1, -string.len('waiting') - 1)
 
+-- the number of this layout; a queue gets it with its first job
+Keys.LAYOUT = 1
+
 function Keys.job(id)
   return Keys.base .. 'job:' .. id
 end

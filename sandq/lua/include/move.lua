@@ -144,6 +144,6 @@ function Move.change(id, place, from, to, score, fields, popped, new_place)
 end
 
 -- A job whose hash is gone leaves the set it was in.
-function Move.forget(id, from)
-  gather(drops, from, id)
+function Move.forget(set_member, from)
+  gather(drops, from, set_member)
 end
