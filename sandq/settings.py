@@ -14,7 +14,7 @@ from sandq.errors import ConfigError, InvalidInput
 from sandq.model.duration import to_ms
 from sandq.model.handler import Handler
 from sandq.model.limits import Limits, to_bytes
-from sandq.model.names import check_queue_name, nearest
+from sandq.model.names import check_prefix, check_queue_name, nearest
 from sandq.model.supervision import Supervision
 
 #: Variables of the supervisor's environment that every child gets, if they are set.
@@ -155,12 +155,20 @@ def _config(table: Mapping[str, Any]) -> Config:
         if not handlers[queue]:
             raise ConfigError(f"{key} has no handlers; add [{key}.handlers.NAME]")
 
+    numbers = {key: value for key, value in table.items() if key in _SUPERVISION}
+    try:
+        supervision = Supervision(**_fill(numbers, _SUPERVISION, ""))
+    except InvalidInput as error:
+        # in the words of the file
+        message = str(error)
+        for key, (name, _) in _SUPERVISION.items():
+            message = message.replace(name, key)
+        raise ConfigError(message) from error
+
     return Config(
         redis=_text(table["redis"], "redis") if "redis" in table else None,
-        prefix=_text(table["prefix"], "prefix") if "prefix" in table else None,
-        supervision=Supervision(
-            **_fill({k: v for k, v in table.items() if k in _SUPERVISION}, _SUPERVISION, "")
-        ),
+        prefix=check_prefix(_text(table["prefix"], "prefix")) if "prefix" in table else None,
+        supervision=supervision,
         handlers=handlers,
         files=frozenset(files),
     )
@@ -177,11 +185,18 @@ def _handler(value: Any, key: str, common_limits: dict[str, Any]) -> Handler:
     own = _fill(_table(entry.get("limits", {}), f"{key}.limits"), _LIMITS, f"{key}.limits.")
     env = _table(entry.get("env", {}), f"{key}.env")
 
-    return Handler(
-        **_fill(rest, _HANDLER, f"{key}."),
-        env=tuple((name, _text(text, f"{key}.env.{name}")) for name, text in env.items()),
-        limits=Limits(**{**common_limits, **own}),
-    )
+    try:
+        limits = Limits(**{**common_limits, **own})
+    except InvalidInput as error:
+        raise ConfigError(f"{key}.limits: {error}") from error
+    try:
+        return Handler(
+            **_fill(rest, _HANDLER, f"{key}."),
+            env=tuple((name, _text(text, f"{key}.env.{name}")) for name, text in env.items()),
+            limits=limits,
+        )
+    except InvalidInput as error:
+        raise ConfigError(f"{key}: {error}") from error
 
 
 def _fill(

@@ -17,6 +17,7 @@ Duration = float | int | timedelta | str
 #: yet, but a typing error is the likelier cause.
 MAX_MS = 100 * 366 * 24 * 3600 * 1000
 
+_FAR = timedelta(milliseconds=MAX_MS) * 2
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 
@@ -38,11 +39,15 @@ def to_ms(value: Duration, what: str) -> int:
             )
         ms = float(match[1]) * _UNIT_MS[match[2] or "s"]
     elif isinstance(value, timedelta):
-        ms = value.total_seconds() * 1000
+        # whole numbers all the way: microseconds, rounded up
+        ms = -(-value // timedelta(milliseconds=1)) if abs(value) < _FAR else math.inf
     else:
-        ms = float(value) * 1000
+        ms = float(value) * 1000 if abs(value) <= MAX_MS else math.inf
 
     if not math.isfinite(ms) or ms < 0 or ms > MAX_MS:
         raise InvalidInput(f"{what} must be between 0 and 100 years: {value!r}")
 
-    return math.ceil(round(ms, 6))
+    # 8388927.289 s are 8388927289 ms, though the product of the two doubles is a little more
+    nearest_ms = round(ms)
+
+    return nearest_ms if math.isclose(ms, nearest_ms, rel_tol=4e-16) else math.ceil(ms)

@@ -33,7 +33,8 @@ class Handler:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        if not self.command or not all(isinstance(word, str) for word in self.command):
+        words = self.command
+        if not isinstance(words, tuple) or not words or not all(isinstance(w, str) for w in words):
             raise InvalidInput(f"a handler's command must be a list of words: {self.command!r}")
         if self.timeout_ms is not None and self.timeout_ms < 1:
             raise InvalidInput("a handler's timeout must be more than zero; leave it out for none")

@@ -9,6 +9,7 @@ from sandq.errors import InvalidInput
 DEFAULT_LINE_BYTES = 1024 * 1024
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B)?", re.IGNORECASE)
+_MOST_BYTES = 2**62
 _UNIT_BYTES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -30,12 +31,15 @@ class Limits:
     open_files: int | None = None
 
     def __post_init__(self) -> None:
-        if self.line < 1024:
-            raise InvalidInput(f"limit line must be at least 1024 bytes: {self.line}")
-        for name in ("cpu", "memory", "file_size", "open_files"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InvalidInput(f"limit {name} must be at least 1: {value}")
+        for name in self.__slots__:
+            value, least = getattr(self, name), 1024 if name == "line" else 1
+            if value is None and name != "line":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InvalidInput(f"limit {name} must be a whole number: {value!r}")
+            if value < least:
+                unit = " bytes" if name == "line" else ""
+                raise InvalidInput(f"limit {name} must be at least {least}{unit}: {value}")
 
 
 def to_bytes(value: int | str, what: str) -> int:
@@ -49,4 +53,8 @@ def to_bytes(value: int | str, what: str) -> int:
     if match is None:
         raise InvalidInput(f"{what} is not a size: {value!r}; write 65536, 64K, 256M or 1G")
 
-    return int(float(match[1]) * _UNIT_BYTES[match[2].upper()])
+    size = float(match[1]) * _UNIT_BYTES[match[2].upper()]
+    if size > _MOST_BYTES:
+        raise InvalidInput(f"{what} is more than any machine has: {value!r}")
+
+    return int(size)

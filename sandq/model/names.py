@@ -86,10 +86,10 @@ def check_job_id(job_id: str) -> str:
     return job_id
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """A hint that names the known word closest to `name`, or lists them all."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
 
     return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names)}"
 

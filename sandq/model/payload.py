@@ -10,7 +10,8 @@ Rules:
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
@@ -54,10 +55,10 @@ def encode(value: Any, what: str = "data") -> bytes:
     Raises InvalidInput when it has no JSON text that every language reads back alike.
     """
     if isinstance(value, JsonText):
-        text = value.text.encode() if isinstance(value.text, str) else bytes(value.text)
         try:
+            text = value.text.encode() if isinstance(value.text, str) else bytes(value.text)
             decode(text)
-        except InvalidJson as error:
+        except (InvalidJson, UnicodeEncodeError, TypeError) as error:
             raise InvalidInput(f"{what} is not JSON: {error}") from error
         return text
 
@@ -69,21 +70,21 @@ def encode(value: Any, what: str = "data") -> bytes:
     # orjson writes NaN and infinity as null: only a text with a null can hide one.
     if b"null" in text and _has_non_finite(value):
         raise InvalidInput(f"{what} holds NaN or infinity, which JSON does not have")
-    if _depth_over_limit(text):
+    if deeper_than(text, MAX_DEPTH):
         raise InvalidInput(f"{what} is nested deeper than {MAX_DEPTH} levels")
 
     return text
 
 
-def decode(text: bytes) -> Any:
+def decode(text: bytes, max_depth: int = MAX_DEPTH) -> Any:
     """The value of a JSON text from outside; raises InvalidJson by the rules above."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidJson(f"{error}: {quote(text)}") from error
 
-    if _depth_over_limit(text):
-        raise InvalidJson(f"nested deeper than {MAX_DEPTH} levels: {quote(text)}")
+    if deeper_than(text, max_depth):
+        raise InvalidJson(f"nested deeper than {max_depth} levels: {quote(text)}")
     # Only a text with an object in it can repeat a name; the strict reader is slower.
     if b"{" in text and text.count(b'"') > 2:
         _refuse_duplicate_names(text)
@@ -138,9 +139,9 @@ def _refuse_duplicate_names(text: bytes) -> None:
     json.loads(text, object_pairs_hook=unique)
 
 
-def _depth_over_limit(text: bytes) -> bool:
-    """Whether arrays and objects nest too deep; `text` is valid JSON."""
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+def deeper_than(text: bytes, levels: int) -> bool:
+    """Whether arrays and objects nest deeper than so many levels; `text` is valid JSON."""
+    if text.count(b"[") + text.count(b"{") <= levels:
         return False
 
     depth = 0
@@ -148,7 +149,7 @@ def _depth_over_limit(text: bytes) -> bool:
         first = text[match.start()]
         if first in b"[{":
             depth += 1
-            if depth > MAX_DEPTH:
+            if depth > levels:
                 return True
         elif first in b"]}":
             depth -= 1
@@ -164,5 +165,9 @@ def _has_non_finite(value: Any) -> bool:
             return any(_has_non_finite(item) for item in value.values())
         case list() | tuple():
             return any(_has_non_finite(item) for item in value)
+        case Enum():
+            return _has_non_finite(value.value)
+        case _ if is_dataclass(value):
+            return any(_has_non_finite(getattr(value, field.name)) for field in fields(value))
         case _:
             return False

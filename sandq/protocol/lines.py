@@ -1,13 +1,16 @@
 """Bytes to lines, with a bound: what a child writes can be endless and must not be kept."""
 
+from typing import NoReturn
+
 
 class LineTooLong(Exception):
-    """A line is longer than the limit; `head` is how it begins."""
+    """A line is longer than the limit; `head` is how it begins, `before` the lines before it."""
 
-    def __init__(self, limit: int, head: bytes) -> None:
+    def __init__(self, limit: int, head: bytes, before: list[bytes]) -> None:
         super().__init__(f"a line is longer than {limit} bytes")
         self.limit = limit
         self.head = head
+        self.before = before
 
 
 #: How much of a line that is too long is kept for the error message, in bytes.
@@ -31,7 +34,8 @@ class LineReader:
         end = data.rfind(b"\n")
         if end < 0:
             self._rest += data
-            self._check(self._rest)
+            if len(self._rest) > self._limit:
+                self._refuse(self._rest, [])
             return []
 
         # the common case: one whole line, nothing left over from before
@@ -40,9 +44,11 @@ class LineReader:
         else:
             lines = (bytes(self._rest) + data[:end]).split(b"\n")
             self._rest = bytearray(data[end + 1 :])
-            self._check(self._rest)
-        for line in lines:
-            self._check(line)
+        for number, line in enumerate(lines):
+            if len(line) > self._limit:
+                self._refuse(line, lines[:number])
+        if len(self._rest) > self._limit:
+            self._refuse(self._rest, lines)
 
         return lines
 
@@ -52,6 +58,5 @@ class LineReader:
 
         return rest
 
-    def _check(self, line: bytes | bytearray) -> None:
-        if len(line) > self._limit:
-            raise LineTooLong(self._limit, bytes(line[:_HEAD_BYTES]))
+    def _refuse(self, line: bytes | bytearray, before: list[bytes]) -> NoReturn:
+        raise LineTooLong(self._limit, bytes(line[:_HEAD_BYTES]), before)

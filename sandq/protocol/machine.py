@@ -98,8 +98,11 @@ class Conversation:
         try:
             lines = self._lines.feed(data)
         except LineTooLong as error:
-            reason = f"{error}, beginning {quote(error.head)}"
-            return [self._spoil(FailureKind.OUTPUT_LIMIT, reason)]
+            events = self._read(error.before)
+            if not events or not isinstance(events[-1], Spoiled):
+                reason = f"{error}, beginning {quote(error.head)}"
+                events.append(self._spoil(FailureKind.OUTPUT_LIMIT, reason))
+            return events
 
         return self._read(lines)
 

@@ -17,7 +17,14 @@ import orjson
 
 from sandq.model.duration import MAX_MS
 from sandq.model.outcome import Failure, FailureKind
-from sandq.model.payload import InvalidJson, decode, member_text, quote
+from sandq.model.payload import (
+    MAX_DEPTH,
+    InvalidJson,
+    decode,
+    deeper_than,
+    member_text,
+    quote,
+)
 from sandq.protocol.messages import (
     VERSION,
     Answer,
@@ -35,6 +42,9 @@ from sandq.protocol.messages import (
 MESSAGE_KEPT = 4_096
 STACK_KEPT = 16_384
 
+#: Longest word kept of a child's own (the type of an error, of a message), in characters.
+TYPE_KEPT = 256
+
 #: Largest `data` of an error that is kept, in bytes of JSON text.
 ERROR_DATA_KEPT = 65_536
 
@@ -51,7 +61,8 @@ def read_line(line: bytes) -> Message:
         return Ignored()
 
     try:
-        value = decode(text)
+        # the envelope is one level more than the value in it
+        value = decode(text, MAX_DEPTH + 1)
     except InvalidJson as error:
         return Broken(f"refused JSON: {error}") if _is_lenient_json(text) else Noise(line)
 
@@ -66,6 +77,9 @@ def read_line(line: bytes) -> Message:
         if status == "error":
             return Answer(None, failure=read_error(value.get("error")))
 
+    if deeper_than(text, MAX_DEPTH):
+        return Broken(f"refused JSON: nested deeper than {MAX_DEPTH} levels: {quote(text)}")
+
     return Answer(None, value=text)
 
 
@@ -75,7 +89,8 @@ def read_error(error: Any) -> Failure:
         return Failure(kind=FailureKind.ERROR, message=_cut(error, MESSAGE_KEPT))
     if not isinstance(error, dict):
         said = "without saying which" if error is None else orjson.dumps(error).decode()
-        return Failure(kind=FailureKind.ERROR, message=f"the handler reported an error {said}")
+        words = _cut(f"the handler reported an error {said}", MESSAGE_KEPT)
+        return Failure(kind=FailureKind.ERROR, message=words)
 
     message, kind, stack = error.get("message"), error.get("type"), error.get("stack")
     code, data, retry_after = error.get("code"), error.get("data"), error.get("retry_after_ms")
@@ -88,7 +103,7 @@ def read_error(error: Any) -> Failure:
         message=_cut(message, MESSAGE_KEPT) if isinstance(message, str) else "(no message)",
         type=_user_type(kind) if isinstance(kind, str) else None,
         stack=_cut(stack, STACK_KEPT) if isinstance(stack, str) else None,
-        code=code if isinstance(code, str | int) and not isinstance(code, bool) else None,
+        code=_code(code),
         data=data,
         retryable=retryable,
         retry_after_ms=retry_after if _is_delay(retry_after) else None,
@@ -97,7 +112,7 @@ def read_error(error: Any) -> Failure:
 
 def _protocol_message(version: int, value: dict[str, Any], text: bytes) -> Message:
     if version != VERSION:
-        return Broken(f"speaks protocol {version}; this supervisor speaks {VERSION}")
+        return Broken(f"speaks protocol {str(version)[:20]}; this supervisor speaks {VERSION}")
 
     job_id = value.get("id")
     match value.get("type"):
@@ -120,7 +135,8 @@ def _protocol_message(version: int, value: dict[str, Any], text: bytes) -> Messa
         case "result" | "progress" | "log" as kind:
             return Broken(f"{kind} has no id: {quote(text)}")
         case kind if value.get("must") is True:
-            return Broken(f"demands message type {kind!r}, which this supervisor does not know")
+            shown = _cut(repr(kind), TYPE_KEPT)
+            return Broken(f"demands message type {shown}, which this supervisor does not know")
         case _:
             return Ignored()
 
@@ -141,7 +157,8 @@ def _log_text(value: dict[str, Any]) -> bytes:
 def _is_lenient_json(text: bytes) -> bool:
     """Whether a reader that is not strict takes the text for JSON."""
     try:
-        json.loads(text)
+        # an integer too long for Python is one all the same
+        json.loads(text, parse_int=float)
     except RecursionError:
         return True
     except ValueError:
@@ -154,8 +171,15 @@ def _is_delay(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_MS
 
 
+def _code(code: Any) -> str | int | None:
+    if isinstance(code, str):
+        return _cut(code, TYPE_KEPT)
+
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+
 def _user_type(kind: str) -> str:
-    kind = _cut(kind, 256)
+    kind = _cut(kind, TYPE_KEPT)
     return (
         "user." + kind.removeprefix(RESERVED_PREFIX) if kind.startswith(RESERVED_PREFIX) else kind
     )

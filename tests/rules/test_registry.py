@@ -1,0 +1,135 @@
+"""The handlers of a queue by name, and the numbers of a run."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandq.errors import HandlerInvalid, InvalidInput
+from sandq.flow.registry import HandlerRegistry, supervision_of
+from sandq.model.handler import Handler, HandlerFunction
+from sandq.model.limits import Limits
+from sandq.model.supervision import Supervision
+
+USUAL = {
+    "concurrency": 1,
+    "lease": 30,
+    "recover_every": 15,
+    "max_stalls": 1,
+    "drain_timeout": 25,
+    "kill_grace": 5,
+}
+
+
+@pytest.fixture
+def registry():
+    return HandlerRegistry()
+
+
+def test_a_function_serves_the_jobs_of_its_name(registry):
+    registry.set_handler("greet", print)
+    registry.set_handler("*", repr)
+
+    assert registry._handlers == {"greet": HandlerFunction(print), "*": HandlerFunction(repr)}
+
+
+@pytest.mark.parametrize("function", [None, "print", 5])
+def test_what_cannot_be_called_is_no_handler(registry, function):
+    with pytest.raises(InvalidInput, match="handler of 'greet' must be a function"):
+        registry.set_handler("greet", function)
+
+
+def test_a_command_is_kept_with_all_that_was_asked_for(registry, tmp_path):
+    registry.set_handler_file(
+        "resize",
+        [sys.executable, "resize.py"],
+        timeout="30s",
+        cwd=tmp_path,
+        env={"B": "2", "A": "1"},
+        fresh=True,
+        strict=True,
+        limits=Limits(cpu=1),
+    )
+
+    assert registry._handlers["resize"] == Handler(
+        command=(sys.executable, "resize.py"),
+        cwd=str(tmp_path),
+        env=(("A", "1"), ("B", "2")),
+        timeout_ms=30_000,
+        fresh=True,
+        strict=True,
+        limits=Limits(cpu=1),
+    )
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_is_given_to_its_interpreter(registry, tmp_path, kind):
+    file = tmp_path / "resize.py"
+    file.touch()
+    registry.set_handler_file("resize", kind(file))
+
+    assert registry._handlers["resize"] == Handler(command=(sys.executable, str(file)))
+
+
+@pytest.mark.parametrize(
+    ("name", "handler", "options", "kind", "message"),
+    [
+        ("a", "missing.py", {}, HandlerInvalid, "does not exist"),
+        ("a", ["no-such-program"], {}, HandlerInvalid, "no-such-program"),
+        ("a", [], {}, InvalidInput, "must be a list of words"),
+        ("a", [sys.executable], {"timeout": 0}, InvalidInput, "timeout"),
+        ("a", [sys.executable], {"timeout": "soon"}, InvalidInput, "timeout"),
+        ("", [sys.executable], {}, InvalidInput, "job name"),
+    ],
+    ids=["file", "program", "empty", "no time", "no duration", "no name"],
+)
+def test_what_cannot_serve_is_refused_at_once(registry, name, handler, options, kind, message):
+    with pytest.raises(kind, match=message):
+        registry.set_handler_file(name, handler, **options)
+
+    assert registry._handlers == {}
+
+
+def test_a_name_has_one_handler(registry):
+    registry.set_handler("a", print)
+
+    with pytest.raises(InvalidInput, match="name 'a' has a handler already: print"):
+        registry.set_handler("a", repr)
+    with pytest.raises(InvalidInput, match="name 'a' has a handler already"):
+        registry.set_handler_file("a", [sys.executable])
+
+    assert registry._handlers == {"a": HandlerFunction(print)}
+
+
+def test_the_usual_numbers_of_a_run_are_those_of_a_supervisor():
+    assert supervision_of(**USUAL) == Supervision()
+
+
+def test_every_number_of_a_run_has_its_place():
+    numbers = supervision_of(
+        concurrency=4,
+        lease="1m",
+        recover_every=20,
+        max_stalls=3,
+        drain_timeout=0,
+        kill_grace="500ms",
+    )
+
+    assert numbers == Supervision(
+        pool=4,
+        lease_ms=60_000,
+        recover_ms=20_000,
+        max_stalls=3,
+        drain_ms=0,
+        kill_grace_ms=500,
+    )
+
+
+def test_no_concurrency_means_one():
+    assert supervision_of(**{**USUAL, "concurrency": 0}).pool == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("concurrency", -1), ("lease", -1), ("lease", "soon")])
+def test_a_number_out_of_range_is_refused(name, value):
+    with pytest.raises(InvalidInput):
+        supervision_of(**{**USUAL, name: value})

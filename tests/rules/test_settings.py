@@ -1,0 +1,250 @@
+"""The door to configuration: environment variables, and TOML files good and bad."""
+
+import re
+
+import pytest
+
+from sandq import settings
+from sandq.errors import ConfigError
+from sandq.model.handler import Handler
+from sandq.model.limits import Limits
+from sandq.model.supervision import Supervision
+from sandq.settings import Config, load_config
+
+HANDLER = """
+[queues.images.handlers.resize]
+command = ["resize"]
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Read a configuration of this text."""
+
+    def read(text):
+        path = tmp_path / "sandq.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load_config(path)
+
+    return read
+
+
+def test_an_empty_file_is_all_defaults(load):
+    assert load("") == Config(
+        redis=None, prefix=None, supervision=Supervision(), handlers={}, files=frozenset()
+    )
+
+
+def test_every_key_has_its_place(load):
+    config = load(
+        """
+        redis = "redis://localhost/1"
+        prefix = "mine"
+        pool = 8
+        lease = "1m"
+        recover_every = 20
+        max_stalls = 3
+        drain_timeout = "10s"
+        kill_grace = 0.5
+
+        [limits]
+        line = "2M"
+        open_files = 64
+
+        [queues.images.handlers.resize]
+        command = ["python", "resize.py"]
+        cwd = "/srv"
+        timeout = "30s"
+        fresh = true
+        strict = true
+        env = {A = "1", B = "2"}
+        limits = {cpu = 1.5, memory = "256M", file_size = 1048576, open_files = 32}
+
+        [queues.images.handlers."*"]
+        command = ["any"]
+
+        [queues.mail.handlers.send]
+        file = "send.py"
+        """
+    )
+
+    assert config == Config(
+        redis="redis://localhost/1",
+        prefix="mine",
+        supervision=Supervision(
+            pool=8,
+            lease_ms=60_000,
+            recover_ms=20_000,
+            max_stalls=3,
+            drain_ms=10_000,
+            kill_grace_ms=500,
+        ),
+        handlers={
+            "images": {
+                "resize": Handler(
+                    command=("python", "resize.py"),
+                    cwd="/srv",
+                    env=(("A", "1"), ("B", "2")),
+                    timeout_ms=30_000,
+                    fresh=True,
+                    strict=True,
+                    limits=Limits(
+                        line=2 * 1024**2,
+                        cpu=2,
+                        memory=256 * 1024**2,
+                        file_size=1024**2,
+                        open_files=32,
+                    ),
+                ),
+                "*": Handler(command=("any",), limits=Limits(line=2 * 1024**2, open_files=64)),
+            },
+            "mail": {
+                "send": Handler(
+                    command=("send.py",), limits=Limits(line=2 * 1024**2, open_files=64)
+                ),
+            },
+        },
+        files=frozenset({("mail", "send")}),
+    )
+
+
+BAD = [
+    # text, what the message says beside the file
+    ('reds = "redis://"', "key 'reds' is not known; did you mean 'redis'?"),
+    ("pol = 1", "key 'pol' is not known; did you mean 'pool'?"),
+    ("drain = 1", "key 'drain' is not known"),
+    ("xyzzy = 1", "key 'xyzzy' is not known; known are: drain_timeout, kill_grace"),
+    ("[limits]\nmemry = 1", "key 'limits.memry' is not known; did you mean 'memory'?"),
+    ("[queues.a.handler]", "key 'queues.a.handler' is not known; did you mean 'handlers'?"),
+    (
+        '[queues.a.handlers.b]\ncommand = ["b"]\ntimeot = 1',
+        "key 'queues.a.handlers.b.timeot' is not known; did you mean 'timeout'?",
+    ),
+    (
+        '[queues.a.handlers.b]\ncommand = ["b"]\nlimits = {cpus = 1}',
+        "key 'queues.a.handlers.b.limits.cpus' is not known; did you mean 'cpu'?",
+    ),
+    ("redis = 5", "redis must be a text: 5"),
+    ('redis = ""', "redis must be a text"),
+    ("prefix = true", "prefix must be a text"),
+    ('prefix = "a b"', "prefix"),
+    ("pool = 0", "pool must be a number of at least 1: 0"),
+    ("pool = 1.5", "pool must be a whole number: 1.5"),
+    ("pool = true", "pool must be a whole number: True"),
+    ('pool = "4"', "pool must be a whole number: '4'"),
+    ("lease = -1", "lease must be between 0 and 100 years"),
+    ('lease = "soon"', "lease is not a duration: 'soon'"),
+    ("lease = true", "lease must be seconds"),
+    ('lease = "99ms"', "lease"),
+    ('recover_every = "1ms"', "recover_every"),
+    ("kill_grace = nan", "kill_grace must be between"),
+    ("drain_timeout = inf", "drain_timeout must be between"),
+    ("max_stalls = -1", "max_stalls must be a number of at least 0"),
+    ("limits = 5", "limits must be a table: 5"),
+    ('[limits]\nmemory = "many"', "limits.memory is not a size: 'many'"),
+    ("[limits]\nmemory = 1.5", "limits.memory must be bytes"),
+    ('[limits]\nopen_files = "64"', "limits.open_files must be a whole number"),
+    ("queues = 5", "queues must be a table: 5"),
+    ('[queues."a b"]', "queue name 'a b' is not allowed"),
+    ("[queues]\na = 5", "queues.a must be a table: 5"),
+    ("[queues.a]", "queues.a has no handlers; add [queues.a.handlers.NAME]"),
+    ("[queues.a]\nhandlers = []", "queues.a.handlers must be a table: []"),
+    ("[queues.a.handlers]\nb = 5", "queues.a.handlers.b must be a table: 5"),
+    ("[queues.a.handlers.b]", "queues.a.handlers.b needs either command or file"),
+    (
+        '[queues.a.handlers.b]\ncommand = ["b"]\nfile = "b.py"',
+        "queues.a.handlers.b needs either command or file",
+    ),
+    ('[queues.a.handlers.b]\ncommand = "b"', "queues.a.handlers.b.command must be a list of words"),
+    ("[queues.a.handlers.b]\ncommand = []", "queues.a.handlers.b.command must be a list of words"),
+    ("[queues.a.handlers.b]\ncommand = [1]", "queues.a.handlers.b.command must be a list of words"),
+    ('[queues.a.handlers.b]\ncommand = ["a\\u0000"]', "queues.a.handlers.b"),
+    ("[queues.a.handlers.b]\nfile = 1", "queues.a.handlers.b.file must be a text"),
+    ('[queues.a.handlers.b]\nfile = ""', "queues.a.handlers.b.file must be a text"),
+    (HANDLER + "cwd = 1", "queues.images.handlers.resize.cwd must be a text"),
+    (HANDLER + "fresh = 1", "queues.images.handlers.resize.fresh must be true or false: 1"),
+    (HANDLER + 'strict = "yes"', "queues.images.handlers.resize.strict must be true or false"),
+    (HANDLER + "timeout = -1", "queues.images.handlers.resize.timeout must be between"),
+    (HANDLER + "timeout = 0", "queues.images.handlers.resize"),
+    (HANDLER + "env = 5", "queues.images.handlers.resize.env must be a table"),
+    (HANDLER + "env = {A = 1}", "queues.images.handlers.resize.env.A must be a text"),
+    (HANDLER + "limits = {line = 10}", "queues.images.handlers.resize.limits"),
+    (HANDLER + "limits = {memory = 0}", "queues.images.handlers.resize.limits"),
+    (HANDLER + "[limits]\nopen_files = 0", "open_files must be at least 1: 0"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD, ids=[text for text, _ in BAD])
+def test_a_bad_file_is_refused_with_its_name_and_the_key(load, tmp_path, text, message):
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        load(text)
+
+    assert str(caught.value).startswith(f"{tmp_path / 'sandq.toml'}: ")
+
+
+@pytest.mark.parametrize("text", ["pool =", "[a", "a = 1\na = 2", "pool = 1 2"])
+def test_what_is_not_toml_is_refused_with_the_file_and_the_line(load, tmp_path, text):
+    with pytest.raises(ConfigError, match=r"sandq\.toml is not TOML: .*(line \d|end of document)"):
+        load(text)
+
+
+def test_a_file_that_is_not_utf8_is_refused(load):
+    with pytest.raises(ConfigError, match=r"cannot read the configuration .*sandq\.toml"):
+        load(b'redis = "\xff"')
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path, name):
+    with pytest.raises(ConfigError, match="cannot read the configuration"):
+        load_config(tmp_path / name)
+
+
+def test_a_handlers_own_limit_comes_before_the_common_one(load):
+    config = load("[limits]\ncpu = 5\nopen_files = 9\n" + HANDLER + "limits = {cpu = 1}")
+
+    assert config.handlers["images"]["resize"].limits == Limits(cpu=1, open_files=9)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, None),
+        ({"REDIS_URL": "redis://b"}, "redis://b"),
+        ({"SANDQ_REDIS_URL": "redis://a", "REDIS_URL": "redis://b"}, "redis://a"),
+        ({"SANDQ_REDIS_URL": "", "REDIS_URL": "redis://b"}, "redis://b"),
+        ({"SANDQ_REDIS_URL": "", "REDIS_URL": ""}, None),
+    ],
+)
+def test_our_own_variable_names_the_server_before_the_usual_one(monkeypatch, variables, url):
+    for name in ("SANDQ_REDIS_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert settings.redis_url() == url
+
+
+@pytest.mark.parametrize(
+    ("value", "folder"), [(None, ".sandq"), ("", ".sandq"), ("/srv/q", "/srv/q")]
+)
+def test_the_folder_of_the_embedded_server_can_be_moved(monkeypatch, value, folder):
+    monkeypatch.delenv("SANDQ_DIR", raising=False)
+    if value is not None:
+        monkeypatch.setenv("SANDQ_DIR", value)
+
+    assert settings.folder() == folder
+
+
+def test_a_child_gets_the_declared_variables_that_are_set_and_no_other(monkeypatch):
+    for name in settings.PASSED_ON:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", "/bin")
+    monkeypatch.setenv("TZ", "")
+    monkeypatch.setenv("SANDQ_REDIS_URL", "redis://:secret@a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    assert settings.passed_on_environment() == {"PATH": "/bin", "TZ": ""}
+
+
+def test_the_declared_variables_hold_no_secret():
+    assert settings.PASSED_ON == ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
