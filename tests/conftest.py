@@ -1,5 +1,6 @@
 """Private servers for the tests, and what every test of stored jobs must leave behind."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -28,6 +29,16 @@ def pytest_configure(config):
     # the tests run in an environment that names no server
     for name in ("SANDQ_REDIS_URL", "REDIS_URL", "SANDQ_DIR"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    """A command that a test runs in this process sets up logging for a process of its own."""
+    yield
+    logger = logging.getLogger("sandq")
+    logger.setLevel(logging.NOTSET)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
 
 
 def need(program, package):

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +30,13 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 
 NAMES = [command[-1].name for command in COMMANDS.values()]
 
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+
+@pytest.fixture
+def _node(need_program):
+    need_program("node", "nodejs")
+
+
+needs_node = pytest.mark.usefixtures("_node")
 
 
 def run(handler, *lines):

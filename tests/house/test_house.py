@@ -1,0 +1,160 @@
+"""The house is in order: sizes, a test file for every module, nothing of one machine, no sleeps."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "sandq"
+
+LONGEST_FILE = 300
+
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for suffix in ("py", "lua")
+    for path in PACKAGE.rglob(f"*.{suffix}")
+)
+TESTS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/**/*.py"))
+
+# module without a test file of its own name -> where it is tested, and why it has none
+TESTED_ELSEWHERE = {
+    "sandq/child/child.py": ("tests/child/test_pool.py", "a child is tried through its pool"),
+    "sandq/child/children.py": ("tests/child/test_pool.py", "it is the pool's record"),
+    "sandq/child/spawn.py": ("tests/child/test_pool.py", "it starts the children of a pool"),
+    "sandq/cli/add.py": ("tests/faces/test_cli.py", "verbs are tried as commands"),
+    "sandq/cli/common.py": ("tests/faces/test_cli.py", "verbs are tried as commands"),
+    "sandq/cli/exec.py": ("tests/faces/test_cli.py", "verbs are tried as commands"),
+    "sandq/cli/ls.py": ("tests/faces/test_cli.py", "verbs are tried as commands"),
+    "sandq/cli/main.py": ("tests/faces/test_cli.py", "verbs are tried as commands"),
+    "sandq/cli/run.py": ("tests/faces/test_cli.py", "verbs are tried as commands"),
+    "sandq/cli/server.py": ("tests/faces/test_cli.py", "verbs are tried as commands"),
+    "sandq/cli/show.py": ("tests/faces/test_cli.py", "verbs are tried as commands"),
+    "sandq/flow/claimer.py": ("tests/flow/test_outage.py", "it is what outages try"),
+    "sandq/flow/handle.py": ("tests/faces/test_queue.py", "it is what a run gives"),
+    "sandq/flow/inprocess.py": ("tests/flow/test_slot.py", "it runs jobs for a slot"),
+    "sandq/flow/janitor.py": ("tests/flow/test_supervisor.py", "it needs a vanished supervisor"),
+    "sandq/flow/lane.py": ("tests/flow/test_slot.py", "it finds the handlers of jobs"),
+    "sandq/flow/lease.py": ("tests/flow/test_supervisor.py", "it needs time and a rival"),
+    "sandq/store/connect.py": ("tests/store/test_store.py", "it makes the store's connections"),
+    "sandq/store/embedded_folder.py": ("tests/store/test_embedded.py", "it is the server's folder"),
+    "sandq/store/endings.py": ("tests/faces/test_queue.py", "it is how a job is waited for"),
+    "sandq/store/find.py": ("tests/store/test_store.py", "it needs a store with queues"),
+    "sandq/store/scripts.py": ("tests/lua/test_scripts_loader.py", "it belongs to the Lua sources"),
+}
+
+# test file -> how often it sleeps, and why it must
+SLEEPS = {
+    "tests/conftest.py": (1, "it asks again and again for what sends no event"),
+    "tests/rules/test_clock.py": (1, "the door to sleeping is tested, with the sleep taken out"),
+    "tests/faces/test_queue.py": (1, "a function that does not end in time is what is tested"),
+    "tests/flow/test_slot.py": (2, "functions that do not end in time are what is tested"),
+}
+
+
+def texts():
+    """Every text file that belongs to the project, as (path, text)."""
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        foreign = any(
+            (part.startswith(".") and part not in (".ci", ".gitignore", ".github"))
+            or part in ("__pycache__", "build", "dist")
+            or part.endswith(".egg-info")
+            for part in parts
+        )
+        if foreign or not path.is_file():
+            continue
+        try:
+            yield "/".join(parts), path.read_text()
+        except UnicodeDecodeError:
+            continue
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_source_file_is_short_enough_to_be_read_in_one_go(source):
+    assert len((ROOT / source).read_text().splitlines()) <= LONGEST_FILE
+
+
+def test_every_module_has_a_test_file_of_its_name():
+    tested = {Path(path).stem.removeprefix("test_") for path in TESTS if "/test_" in path}
+    modules = {
+        source
+        for source in SOURCES
+        if source.endswith(".py") and Path(source).stem not in ("__init__", "__main__")
+    }
+    untested = {module for module in modules if Path(module).stem not in tested}
+
+    assert sorted(untested - set(TESTED_ELSEWHERE)) == [], "these need a test file"
+    assert sorted(set(TESTED_ELSEWHERE) - untested) == [], "these have one"
+
+
+@pytest.mark.parametrize(("module", "elsewhere"), TESTED_ELSEWHERE.items())
+def test_a_module_without_a_test_file_is_tested_elsewhere(module, elsewhere):
+    file, reason = elsewhere
+
+    assert (ROOT / file).is_file()
+    assert reason
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meaning"),
+    [
+        (r"(?<![\w.:/~-])/(?:work|root|home/\w+)(?![\w.-])", "a folder of one machine"),
+        (
+            r"\b(?:test\.)?pypi\.org|pythonhosted\.org|registry\.npmjs|--(?:extra-)?index-url",
+            "a registry",
+        ),
+    ],
+    ids=["folder", "registry"],
+)
+def test_no_file_knows_the_machine_it_was_written_on(pattern, meaning):
+    found = {
+        path: match[0]
+        for path, text in texts()
+        # the tests that look for such words hold them
+        if not path.startswith("tests/house/") and (match := re.search(pattern, text)) is not None
+    }
+
+    assert found == {}, meaning
+
+
+def test_the_whole_project_is_looked_at():
+    paths = {path for path, _ in texts()}
+
+    assert {"pyproject.toml", "README.md", "sandq/lua/add.lua", "handlers/probe.mjs"} <= paths
+    assert {*SOURCES, *TESTS} <= paths
+
+
+def sleeps(text):
+    """The lines of a program that call a function named sleep, however it was imported."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and (
+            (isinstance(node.func, ast.Attribute) and node.func.attr in ("sleep", "block_s"))
+            or (isinstance(node.func, ast.Name) and node.func.id in ("sleep", "block_s"))
+        )
+    ]
+
+
+def test_no_test_sleeps_without_a_reason():
+    found = {test: lines for test in TESTS if (lines := sleeps((ROOT / test).read_text()))}
+    allowed = {test: count for test, (count, _) in SLEEPS.items()}
+
+    assert {test: len(lines) for test, lines in found.items()} == allowed, found
+
+
+@pytest.mark.parametrize(
+    ("program", "count"),
+    [
+        ("import time\ntime.sleep(1)", 1),
+        ("from asyncio import sleep\nasync def f():\n    await sleep(1)", 1),
+        ("import anyio\nlambda: anyio.sleep(0)", 1),
+        ("text = 'time.sleep(1)'", 0),
+        ("import anyio\nanyio.sleep_forever()", 0),
+    ],
+)
+def test_a_sleep_is_seen_however_it_was_imported(program, count):
+    assert len(sleeps(program)) == count
