@@ -104,7 +104,10 @@ class Claimer:
             await self._disclaim()
 
         batch = settler.take()
-        wanted = 0 if self._dry.is_set() and not batch else self._desk.reserve(lane, lane.places)
+        if self._dry.is_set() and not batch:
+            self._desk.is_fed(lane)
+            return False
+        wanted = self._desk.reserve(lane, lane.places)
         if not batch and not wanted:
             return False
 
@@ -160,6 +163,7 @@ class Claimer:
             wait_s = (claimed.next_due_ms - claimed.now_ms) / 1000
             self._next_due_s = clock.monotonic_s() + max(0.0, wait_s)
         if len(claimed.claims) < wanted:
+            self._desk.is_fed(self._lane)
             self._dry.set()
         elif wanted:
             self._dry.clear()

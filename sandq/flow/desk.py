@@ -63,6 +63,8 @@ class Desk:
         self._waiting: deque[Held] = deque()
         self._slots: deque[asyncio.Future[Held]] = deque()
         self._reserved = 0
+        #: Lanes that have work and got no place, in the order they asked: each gets one in turn.
+        self._hungry: dict[Lane, None] = {}
         #: Claims given to a slot that has not woken up to lend a child to them.
         self._handed_over = 0
         self._overdue: asyncio.TimerHandle | None = None
@@ -80,16 +82,26 @@ class Desk:
         room = min(free, places - self._handed_over) - self._reserved - len(self._waiting)
         if lane.serves:
             room += self.pace.ahead(now_s)
+        room -= self._turns_before(lane)
         if room <= 0:
+            if lane.serves:
+                self._hungry.setdefault(lane)
             return 0
 
+        self._hungry.pop(lane, None)
         self._reserved += room
 
         return room
 
+    def is_fed(self, lane: "Lane") -> None:
+        """A lane has no work for now."""
+        self._hungry.pop(lane, None)
+
     def deliver(self, lane: "Lane", reserved: int, claims: list[Claim]) -> None:
         """The claims that were asked for, or fewer, have come."""
         self._reserved -= reserved
+        if len(claims) < reserved:
+            self._call_the_hungry()
         now_s = clock.monotonic_s()
         for claim in claims:
             held = Held(lane, claim, now_s)
@@ -100,8 +112,9 @@ class Desk:
                 self._hand_over(held)
 
     def cancel(self, reserved: int) -> None:
-        """The claims that were asked for will not come."""
+        """The claims that were asked for will not come: others may ask for theirs."""
         self._reserved -= reserved
+        self._call_the_hungry()
 
     async def take(self) -> Held:
         """The next claim for a slot."""
@@ -123,6 +136,7 @@ class Desk:
         self.running.discard(held)
         if not held.given_up:
             held.end(outcome)
+        self._call_the_hungry()
         if self.closed and not self.running:
             self.drained.set()
 
@@ -142,6 +156,19 @@ class Desk:
             self._overdue = None
         if not self.running:
             self.drained.set()
+
+    def _turns_before(self, lane: "Lane") -> int:
+        turns = 0
+        for other in self._hungry:
+            if other is lane:
+                break
+            turns += other.serves
+
+        return turns
+
+    def _call_the_hungry(self) -> None:
+        for lane in self._hungry:
+            lane.nudged.set()
 
     def _hand_over(self, held: Held) -> None:
         while self._slots:

@@ -13,7 +13,7 @@ class Supervisor:
     """`sandq run` with the options given; `started` is what it said when it had begun."""
 
     def __init__(self, url, queue, command, *options):
-        words = ["run", queue, "--url", url, "--json", *options, "--", *command]
+        words = ["run", *queue.split(), "--url", url, "--json", *options, "--", *command]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sandq", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

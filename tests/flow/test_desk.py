@@ -21,6 +21,7 @@ class Lane:
     def __init__(self):
         self.in_hand = {}
         self.settled = []
+        self.nudged = asyncio.Event()
 
     def settle(self, held, outcome):
         self.settled.append((held.claim.id, outcome))
@@ -53,6 +54,37 @@ async def test_as_many_claims_are_asked_for_as_can_start(desk, lane):
 
 async def test_no_more_than_there_are_slots(desk, lane):
     assert desk.reserve(lane, 50) == 2
+
+
+async def test_lanes_that_got_no_place_take_turns(desk, lane):
+    busy, late, later = lane, Lane(), Lane()
+    desk.deliver(busy, desk.reserve(busy, 2), [claim("1"), claim("2")])
+    running = [await desk.take() for _ in range(2)]
+    asked = [desk.reserve(one, 2) for one in (late, later)]
+    turns = []
+    for _ in range(4):
+        desk.ended(running.pop(0), Outcome.returned(b"1"))
+        for name, one in (("busy", busy), ("late", late), ("later", later)):
+            if reserved := desk.reserve(one, 1):
+                turns.append(name)
+                desk.deliver(one, reserved, [claim(f"{name}-{len(turns)}")])
+        running.append(await desk.take())
+
+    assert asked == [0, 0]
+    assert late.nudged.is_set()
+    assert later.nudged.is_set()
+    assert turns == ["late", "later", "busy", "late"]
+
+
+async def test_a_lane_without_work_keeps_no_place_from_others(desk, lane):
+    other = Lane()
+    desk.deliver(lane, desk.reserve(lane, 2), [claim("1"), claim("2")])
+    held = await desk.take()
+    desk.reserve(other, 2)
+    desk.is_fed(other)
+    desk.ended(held, Outcome.returned(b"1"))
+
+    assert desk.reserve(lane, 2) == 1
 
 
 async def test_none_without_a_place_and_none_when_closed(desk, lane):

@@ -42,6 +42,20 @@ def test_ten_thousand_jobs_run_once_each(queue, supervisor, flaky, tmp_path, wai
     assert {job.id: job.value for job in done} == {job.id: job.data["value"] for job in jobs}
 
 
+def test_queues_share_the_pool_in_turns(url, supervisor, flaky, wait):
+    with Queue("many", url) as many, Queue("few", url) as few:
+        many.add_bulk(("work", {"sleep_s": 0.01, "value": n}) for n in range(1000))
+        supervisor("many few", flaky, "--pool", "2")
+        wait(ended(many, 20), "some jobs are completed")
+        few.add_bulk(("work", {"value": n}) for n in range(20))
+        wait(ended(few, 20), "the few are completed")
+        left = many.get_job_counts()["waiting"]
+        many.add_bulk(("work", {"value": n}) for n in range(5))
+        wait(ended(many, 1005), "the many are completed as well")
+
+    assert left > 500
+
+
 def test_a_killed_supervisor_loses_nothing(queue, supervisor, flaky, tmp_path, wait, processes_of):
     runs = tmp_path / "runs"
     data = {"touch": str(runs), "sleep_s": 0.002}
