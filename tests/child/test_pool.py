@@ -54,6 +54,11 @@ async def outcome_of(one, data=None, **options):
         return await run(pool, one, data, **options)
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return children.read().split()
+
+
 async def until(condition):
     """Let the pool work until the condition holds."""
     with anyio.fail_after(20):
@@ -75,10 +80,9 @@ def nothing_is_left():
     before = set(os.listdir("/proc/self/fd"))
     yield
     assert set(os.listdir("/proc/self/fd")) <= before
-    with open(f"/proc/self/task/{os.getpid()}/children") as children:
-        for pid in children.read().split():
-            with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
-                assert b"spawner.py" not in cmdline.read()
+    for pid in children_of(os.getpid()):
+        with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
+            assert b"spawner.py" not in cmdline.read()
 
 
 async def test_a_simple_child_serves_many_jobs_in_one_process():
@@ -423,3 +427,31 @@ async def test_a_thousand_jobs_leave_no_descriptor_and_no_timer(flaky):
         after = len(os.listdir("/proc/self/fd"))
 
     assert after == before
+
+
+async def test_however_they_crash_there_are_never_more_processes_than_the_pool_may_have(flaky):
+    one = handler(flaky)
+    most = 0
+    async with Pool(3, [one]) as pool:
+        spawner = pool._spawner._process.pid
+
+        async def crash():
+            for n in range(15):
+                outcome = await run(pool, one, {"exit": 3}, job_id=str(n))
+                assert outcome.failure is None or outcome.failure.kind is FailureKind.CRASHED
+
+        async with anyio.create_task_group() as group:
+            async with anyio.create_task_group() as crashes:
+                for _ in range(3):
+                    crashes.start_soon(crash)
+
+                async def count():
+                    nonlocal most
+                    while True:
+                        most = max(most, sum(map(alive, children_of(spawner))))
+                        await anyio.lowlevel.checkpoint()
+
+                group.start_soon(count)
+            group.cancel_scope.cancel()
+
+    assert 1 <= most <= 3

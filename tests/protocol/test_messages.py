@@ -107,6 +107,12 @@ def test_data_written_over_several_lines_still_make_one_line(text):
     assert orjson.loads(line)["data"] == json.loads(text)
 
 
+def test_options_written_over_several_lines_still_make_one_line():
+    line = line_of(opts=b'{\n"attempts":\r3}')
+
+    assert line.endswith(b',"opts":{ "attempts": 3}}\n')
+
+
 @pytest.mark.parametrize("job_id", ['a"b', "a\\", "größe", "\u2028", "a\x7f", '","id":"8'])
 def test_an_id_of_the_callers_is_quoted(job_id):
     assert orjson.loads(line_of(id=job_id))["id"] == job_id

@@ -85,6 +85,10 @@ def test_long_words_of_an_error_are_cut_and_the_cut_is_told():
     assert read_error("m" * (MESSAGE_KEPT + 1)).message.endswith("… (1 more characters)")
 
 
+def test_so_much_is_kept():
+    assert (MESSAGE_KEPT, STACK_KEPT, ERROR_DATA_KEPT) == (4_096, 16_384, 65_536)
+
+
 def test_large_data_of_an_error_are_not_kept():
     most = "x" * (ERROR_DATA_KEPT - 2)
 

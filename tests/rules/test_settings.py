@@ -205,6 +205,13 @@ def test_a_handlers_own_limit_comes_before_the_common_one(load):
     assert config.handlers["images"]["resize"].limits == Limits(cpu=1, open_files=9)
 
 
+@pytest.mark.parametrize(("written", "seconds"), [("1", 1), ('"1ms"', 1), ('"1h"', 3_600)])
+def test_processor_time_is_kept_in_seconds_rounded_up(load, written, seconds):
+    config = load(HANDLER + f"limits = {{cpu = {written}}}")
+
+    assert config.handlers["images"]["resize"].limits.cpu == seconds
+
+
 @pytest.mark.parametrize(
     ("variables", "url"),
     [
