@@ -19,7 +19,7 @@ MAX_MS = 100 * 366 * 24 * 3600 * 1000
 
 _FAR = timedelta(milliseconds=MAX_MS) * 2
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_TEXT = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_TEXT = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
 
 
 def to_ms(value: Duration, what: str) -> int:

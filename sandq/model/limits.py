@@ -8,7 +8,7 @@ from sandq.errors import InvalidInput
 #: The longest line either side may write, in bytes, unless a handler asks for another.
 DEFAULT_LINE_BYTES = 1024 * 1024
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B)?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(i?B)?", re.IGNORECASE)
 _MOST_BYTES = 2**62
 _UNIT_BYTES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 

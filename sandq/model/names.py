@@ -21,7 +21,7 @@ MAX_ID_BYTES = 256
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _CONTROL_IN_NAME = re.compile(r"[\x00-\x1f\x7f]")
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL = re.compile(r"[\x00-\x20\x7f]|\s")
 
 
 def is_queue_name(name: str) -> bool:

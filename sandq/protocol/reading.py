@@ -158,7 +158,7 @@ def _is_lenient_json(text: bytes) -> bool:
     """Whether a reader that is not strict takes the text for JSON."""
     try:
         # an integer too long for Python is one all the same
-        json.loads(text, parse_int=float)
+        json.loads(text.decode("utf-8-sig", "replace"), strict=False, parse_int=float)
     except RecursionError:
         return True
     except ValueError:

@@ -89,5 +89,7 @@ def _gather(name: str, path: Path, included: list[str], chain: tuple[str, ...]) 
 
 def _strip(text: str) -> str:
     """The text without whole-line comments and blank lines: less for the server to keep."""
-    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("--"))
+    lines = (
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("--")
+    )
     return "\n".join(lines)

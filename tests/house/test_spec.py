@@ -135,7 +135,7 @@ NUMBERS = {
         **SHARED,
         "the version": messages.VERSION,
         "a line, unless configured": limits.DEFAULT_LINE_BYTES,
-        "nesting": payload.MAX_DEPTH,
+        "nesting of a value": payload.MAX_DEPTH,
         "an error's type": len(reading.read_error({"type": "x" * 999}).type.split("…")[0]),
         "an error's message": reading.MESSAGE_KEPT,
         "an error's stack": reading.STACK_KEPT,

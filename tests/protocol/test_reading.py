@@ -31,14 +31,14 @@ NOISE = [
     b"1 2",
     b"undefined",
     b"\x00",
-    b'{"a":"\x00"}',
     b"\xff\xfe",
-    b'{"status":"ok","result":"\xff"}',
     b"\x0c",
     b"\x1b[31mred\x1b[0m",
 ]
 NOTHING = [b"", b" ", b"\r", b"\t \r"]
 REFUSED = [
+    b'{"status":"ok","result":"\xff"}',
+    b'{"a":"\x00"}',
     b"NaN",
     b"[Infinity]",
     b"-Infinity",
