@@ -19,6 +19,7 @@ from sandq.child.command import find_program
 from sandq.child.plan import Retire, plan, warm_shares
 from sandq.child.spawn import Spawner, StartFailed
 from sandq.child.watch import Watch
+from sandq.errors import SupervisorError
 from sandq.model.handler import Handler
 
 log = logging.getLogger("sandq.child")
@@ -181,6 +182,8 @@ class Pool:
                     line.busy.discard(idle)
                     idle.retire()
             else:
+                if not self._spawner.running:
+                    self._renew_spawner()
                 child = Child(
                     line.handler, self._spawner, self._watch, self._kill_grace_s, self._changed
                 )
@@ -267,9 +270,16 @@ class Pool:
         """The spawner was killed, and all children with it: start again."""
         if self._group is not None:
             log.error("the spawner process died; starting another")
-            self._spawner = Spawner(self._spawner_lost)
-            self._spawner.start()
+            self._renew_spawner()
             self._carry_out()
+
+    def _renew_spawner(self) -> None:
+        self._spawner = Spawner(self._spawner_lost)
+        try:
+            self._spawner.start()
+        except SupervisorError as error:
+            # no child can be started now; the next try comes after the pause that follows
+            log.error("%s", error)
 
     def _environment(self, handler: Handler) -> dict[str, str]:
         return {

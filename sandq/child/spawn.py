@@ -90,6 +90,11 @@ class Spawner:
         self._socket = ours
         asyncio.get_running_loop().add_reader(ours, self._read)
 
+    @property
+    def running(self) -> bool:
+        """Whether children can be started."""
+        return self._socket is not None
+
     async def spawn(
         self, handler: Handler, path: str, env: dict[str, str], on_end: Callable[[Exit], None]
     ) -> Started:

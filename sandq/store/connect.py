@@ -21,6 +21,9 @@ COMMAND_TIMEOUT_S = 10.0
 #: How long connecting may take, in seconds.
 CONNECT_TIMEOUT_S = 5.0
 
+#: Most connections of one client.
+CONNECTIONS = 32
+
 #: First match wins; anything else is a StoreError.
 _ERRORS: tuple[tuple[tuple[type[BaseException], ...], type[StoreError]], ...] = (
     ((exceptions.AuthenticationError, exceptions.NoPermissionError), StoreDenied),
@@ -46,14 +49,19 @@ def resolve_url(url: str | None) -> str:
 def async_client(url: str) -> redis.asyncio.Redis:
     """A client for `url`; it connects on first use. Raises StoreError for a bad URL."""
     try:
-        return redis.asyncio.Redis.from_url(
+        # a call that finds all connections busy waits for one: a thousand calls at once are no
+        # reason for a thousand connections
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
             url,
             protocol=2,
             # a script is never sent twice behind our back: a claim must not be made twice
             retry=AsyncRetry(NoBackoff(), 0),
             socket_timeout=COMMAND_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
+            max_connections=CONNECTIONS,
+            timeout=None,
         )
+        return redis.asyncio.Redis.from_pool(pool)
     except ValueError as error:
         raise StoreError(f"Redis URL {safe_url(url)!r} cannot be used: {error}") from error
 

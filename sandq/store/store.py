@@ -6,6 +6,7 @@ Several stores may share one client (seed 0); the store that made its client clo
 from functools import partial
 from typing import Any, TypeVar
 
+import anyio
 import anyio.to_thread
 import redis
 import redis.asyncio
@@ -34,6 +35,7 @@ class Store:
         self.keys = QueueKeys(queue, prefix)
         self._url = url
         self._client: redis.asyncio.Redis | None = None
+        self._connecting = anyio.Lock()
         self._opened = False
 
     async def run(self, call: Call[T]) -> T:
@@ -74,16 +76,23 @@ class Store:
         except NoScriptError:
             return await self._command("EVAL", script.text, *self._arguments(call))
 
+    async def _connected(self) -> redis.asyncio.Redis:
+        # many first calls at once make one client
+        async with self._connecting:
+            if self._client is None:
+                # may start the embedded server, which blocks
+                self._url = await anyio.to_thread.run_sync(partial(connect.resolve_url, self._url))
+                self._client = connect.async_client(self._url)
+
+            return self._client
+
     def _arguments(self, call: Call[Any]) -> tuple[Any, ...]:
         return (len(self.keys.ordered), *self.keys.ordered, *call.args)
 
     async def _command(self, *words: Any) -> Any:
-        if self._client is None:
-            # may start the embedded server, which blocks
-            self._url = await anyio.to_thread.run_sync(partial(connect.resolve_url, self._url))
-            self._client = connect.async_client(self._url)
+        client = self._client or await self._connected()
         try:
-            return await self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return await client.execute_command(*words)  # type: ignore[no-untyped-call]
         except NoScriptError:
             raise
         except connect.CLIENT_ERRORS as error:

@@ -2,6 +2,7 @@
 
 import socket
 
+import anyio
 import pytest
 
 from sandq.errors import LayoutMismatch, StoreDenied, StoreError, StoreUnreachable
@@ -169,6 +170,23 @@ async def test_the_bell_wakes_and_its_silence_ends_in_time(server, url):
     await store.close()
 
     assert rung == [True, False]
+
+
+async def test_a_thousand_calls_at_once_share_some_connections(server, url):
+    store = Store("q", url)
+    ids = []
+
+    async def add():
+        ids.extend(await store.run(calls.add([JOB])))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(1000):
+            group.start_soon(add)
+    clients = len(server.client.client_list())
+    await store.close()
+
+    assert sorted(map(int, ids)) == list(range(1, 1001))
+    assert clients <= connect.CONNECTIONS + 2
 
 
 async def test_events_are_read_from_an_id_on(url):
