@@ -2,9 +2,7 @@
 
 import array
 import asyncio
-import fcntl
 import os
-import termios
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -72,6 +70,10 @@ class Input:
         """Whether the child has read nothing at all of the last line written."""
         if self._fd < 0 or self._written == 0:
             return self._refused
+
+        # here, because they are not there on Windows, where jobs can be added all the same
+        import fcntl
+        import termios
 
         unread = array.array("i", [0])
         fcntl.ioctl(self._fd, termios.FIONREAD, unread)

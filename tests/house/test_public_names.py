@@ -181,3 +181,15 @@ def test_both_faces_can_be_used_as_context_managers():
     assert hasattr(queue.Queue, "__aexit__")
     assert hasattr(sync.Queue, "__enter__")
     assert hasattr(sync.Queue, "__exit__")
+
+
+def test_jobs_can_be_added_where_there_is_no_unix():
+    """The supervisor needs Linux; all that only adds and looks is loaded without its modules."""
+    code = (
+        "import sys\n"
+        "for name in ('fcntl', 'termios', 'pwd', 'grp'): sys.modules[name] = None\n"
+        "import sandq.queue, sandq.sync, sandq.cli.add, sandq.cli.show, sandq.cli.ls\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
