@@ -11,11 +11,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
     initialize,
     invariant,
-    multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -28,6 +27,9 @@ from sandq.store.calls import Settlement
 from sandq.store.store import SyncStore
 
 LEASE_MS = 100
+
+#: Which of the claims so far is meant, counted back from the newest: late answers are old ones.
+PICK = st.integers(0, 5)
 MAX_STALLS = 1
 NO_PRIORITY = 2**32
 
@@ -69,7 +71,6 @@ class Machine(RuleBasedStateMachine):
     """Steps that any producer, supervisor or janitor may take at any time."""
 
     server = None
-    claims = Bundle("claims")
 
     @initialize()
     def begin(self):
@@ -78,6 +79,10 @@ class Machine(RuleBasedStateMachine):
         self.now = 1_700_000_000_000
         self.rows = {}
         self.ids = self.seq = self.tokens = 0
+        #: Every claim there ever was, newest last.
+        self.claims = []
+        for _ in range(4):
+            self.add("", 0, 0, False)
 
     def teardown(self):
         if hasattr(self, "store"):
@@ -108,23 +113,23 @@ class Machine(RuleBasedStateMachine):
                 row.state, row.score = DELAYED, self.now + delay_ms
             self.rows[job_id] = row
 
-    @rule(target=claims, n=st.integers(0, 3))
+    @rule(n=st.sampled_from([1, 2, 2, 3, 0]))
     def claim(self, n):
         token = self.new_token()
         claimed = self.run(calls.claim("q", n, token, "w", LEASE_MS))
         expected = self.take(n, token)
 
         self.check_claimed(claimed, expected)
-        return multiple(*claimed.claims)
 
+    @precondition(lambda self: self.claims)
     @rule(
-        target=claims,
-        claim=claims,
+        pick=PICK,
         action=st.sampled_from(Action),
         delay_ms=st.sampled_from([0, 0, 30]),
         n=st.integers(0, 2),
     )
-    def settle(self, claim, action, delay_ms, n):
+    def settle(self, pick, action, delay_ms, n):
+        claim = self.picked(pick)
         token = self.new_token()
         verdict = Verdict(action, delay_ms, "error", b'{"kind":"error"}')
         call = calls.settle_and_claim("q", [Settlement(claim, verdict)], n, token, "w", LEASE_MS)
@@ -133,10 +138,11 @@ class Machine(RuleBasedStateMachine):
 
         assert status == self.end(claim, action, delay_ms)
         self.check_claimed(claimed, self.take(n, token))
-        return multiple(*claimed.claims)
 
-    @rule(held=st.lists(claims, max_size=3))
-    def renew(self, held):
+    @precondition(lambda self: self.claims)
+    @rule(picks=st.lists(PICK, max_size=3))
+    def renew(self, picks):
+        held = [self.picked(pick) for pick in picks]
         lost = self.run(calls.renew(held, LEASE_MS))
 
         expected = set()
@@ -149,8 +155,10 @@ class Machine(RuleBasedStateMachine):
         # the same job may be among them under an old claim and under the one that holds
         assert lost == expected
 
-    @rule(most=st.integers(1, 3))
-    def recover(self, most):
+    @rule(most=st.integers(1, 3), vanished=st.booleans())
+    def recover(self, most, vanished):
+        if vanished:
+            self.now += LEASE_MS
         recovered = self.run(calls.recover(most, MAX_STALLS))
 
         stalled = [row for row in self.of(ACTIVE) if row.score <= self.now][:most]
@@ -167,8 +175,17 @@ class Machine(RuleBasedStateMachine):
     def promote(self, most):
         assert self.run(calls.promote(most)) == self.make_due(most)
 
-    @rule(claim=claims)
-    def disclaim(self, claim):
+    @precondition(lambda self: self.claims)
+    @rule(action=st.sampled_from(Action))
+    def answer_late(self, action):
+        """The holder of the newest claim was taken for dead, and answers after all."""
+        self.recover(3, True)
+        self.settle(0, action, 0, 0)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=PICK)
+    def disclaim(self, pick):
+        claim = self.picked(pick)
         given_back = self.run(calls.disclaim([claim.token, "nobody's"]))
 
         rows = [row for row in self.of(ACTIVE) if row.token == claim.token]
@@ -177,7 +194,7 @@ class Machine(RuleBasedStateMachine):
             row.go(WAITING, row.rank)
         assert given_back == [row.id for row in rows]
 
-    @rule(ms=st.sampled_from([1, 10, 60, LEASE_MS + 1]))
+    @rule(ms=st.sampled_from([1, 10, 60]))
     def time_passes(self, ms):
         self.now += ms
 
@@ -215,6 +232,9 @@ class Machine(RuleBasedStateMachine):
         if args and args[0] == "":
             args[0] = str(self.now)
         return self.store.run(calls.Call(script, args, read))
+
+    def picked(self, pick):
+        return self.claims[-1 - pick % len(self.claims)]
 
     def new_token(self):
         self.tokens += 1
@@ -265,6 +285,7 @@ class Machine(RuleBasedStateMachine):
         return "ok"
 
     def check_claimed(self, claimed, expected):
+        self.claims += claimed.claims
         assert [c.id for c in claimed.claims] == [row.id for row in expected]
         for claim, row in zip(claimed.claims, expected, strict=True):
             assert isinstance(claim, Claim)
