@@ -94,6 +94,8 @@ def translate(error: BaseException, url: str) -> StoreError:
         StoreDenied: "check the user name and the password in the URL",
         StoreUnreachable: "is the server running, and is the URL right?",
     }.get(kind, "see the server's log")
+    if isinstance(error, exceptions.OutOfMemoryError):
+        hint = "the server is full: give it more memory, or remove jobs"
 
     return kind(f"Redis at {safe_url(url)}: {error}; {hint}")
 

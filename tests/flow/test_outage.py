@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from sandq import Queue as AsyncQueue
-from sandq.errors import SandqError, StoreUnreachable
+from sandq.errors import SandqError, StoreError, StoreUnreachable
 from sandq.store.embedded import EmbeddedServer
 from sandq.store.store import Store
 from sandq.sync import Queue
@@ -72,6 +72,29 @@ def test_a_restarted_server_is_used_again(kept_server, supervisor, flaky, wait, 
 
     assert code == 0
     assert "trying again until it works" in errors
+    assert {(job.stalls, job.attempts) for job in done} == {(0, 0)}
+
+
+def test_a_server_that_is_full_is_told_of_and_waited_for(
+    url, server, supervisor, flaky, wait, slow_jobs
+):
+    jobs, _ = slow_jobs
+    with Queue("q", url) as queue:
+        queue.add_bulk(jobs)
+        one = supervisor("q", flaky, "--pool", "2")
+        wait(lambda: completed(queue) >= 50, "some jobs are completed")
+        server.client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(StoreError, match="the server is full"):
+                queue.add("work")
+            told = one.process.stderr.readline().decode()
+        finally:
+            server.client.config_set("maxmemory", 0)
+        wait(lambda: completed(queue) == 300, "all jobs are completed")
+        done = queue.get_jobs(["completed"])
+
+    assert "the server is full" in told
+    assert "trying again until it works" in told
     assert {(job.stalls, job.attempts) for job in done} == {(0, 0)}
 
 
