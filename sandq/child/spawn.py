@@ -113,6 +113,11 @@ class Spawner:
             pipes.close(pipes.ours)
             raise StartFailed(explain(handler, path, answer["step"], answer["errno"]))
 
+        if not self.running:
+            # it died between its answer and now, and the child with it
+            pipes.close(pipes.ours)
+            raise StartFailed("the spawner process has ended")
+
         pid = answer["pid"]
         early = self._early.pop(pid, None)
         if early is None:

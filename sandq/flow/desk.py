@@ -38,7 +38,7 @@ class Held:
         except InvalidInput as error:
             self.options, self.unreadable = StoredOptions(), str(error)
         self.child: Child | None = None
-        #: It is being given back though its slot has not ended: what comes of it is not wanted.
+        #: It is given back or lost though its slot has not ended: what comes of it is not wanted.
         self.given_up = False
 
     def say(self, message: Progress | Log) -> None:
@@ -117,7 +117,8 @@ class Desk:
         self._call_the_hungry()
 
     async def take(self) -> Held:
-        """The next claim for a slot."""
+        """The next claim for a slot; never one that has waited so long that it may be lost."""
+        self._drop_overdue()
         if self._waiting:
             held = self._waiting.popleft()
             self.running.add(held)
@@ -190,8 +191,12 @@ class Desk:
     def _release_overdue(self) -> None:
         """Give back the claims that have waited too long for a slot."""
         self._overdue = None
-        now_s = clock.monotonic_s()
-        while self._waiting and now_s - self._waiting[0].since_s >= HELD_MOST_S:
-            self._waiting.popleft().end(Outcome.give_back("held too long"))
+        self._drop_overdue()
         if self._waiting:
-            self._look_later(HELD_MOST_S - (now_s - self._waiting[0].since_s))
+            waited_s = clock.monotonic_s() - self._waiting[0].since_s
+            self._look_later(max(0.0, HELD_MOST_S - waited_s))
+
+    def _drop_overdue(self) -> None:
+        before_s = clock.monotonic_s() - HELD_MOST_S
+        while self._waiting and self._waiting[0].since_s <= before_s:
+            self._waiting.popleft().end(Outcome.give_back("held too long"))

@@ -80,6 +80,14 @@ class Lane:
             loop = asyncio.get_running_loop()
             self._report_timer = loop.call_later(REPORT_EVERY_S, self._report_now)
 
+    def lose(self, held: Held) -> None:
+        """A claim is another's now: what comes of it is not wanted, and its child is ended."""
+        held.given_up = True
+        del self.in_hand[held.claim.id]
+        self.told.set()
+        if held.child is not None:
+            held.child.kill("lease_lost")
+
     async def wait_until_settled(self) -> None:
         """Wait until Redis has been told of every claim in hand."""
         while self.in_hand:

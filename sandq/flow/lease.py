@@ -43,7 +43,6 @@ class Lease:
                 if one.claim.id in lost and lane.in_hand.get(one.claim.id) is one:
                     lost_count += 1
                     log.warning("job %s: its claim was lost; its child is ended", one.claim.id)
-                    if one.child is not None:
-                        one.child.kill("lease_lost")
+                    lane.lose(one)
 
         return lost_count

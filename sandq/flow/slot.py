@@ -23,6 +23,8 @@ async def run_slot(desk: Desk, pool: Pool) -> None:
 
 async def attempt(held: Held, pool: Pool) -> Outcome:
     """One attempt of one job, whatever becomes of it."""
+    if held.given_up:
+        return Outcome.give_back("lost before it began")
     if held.unreadable is not None:
         return Outcome(
             failure=Failure(

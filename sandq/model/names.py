@@ -6,9 +6,6 @@ from collections.abc import Iterable
 
 from sandq.errors import InvalidInput
 
-#: The name of a job whose caller gave none (seed 0).
-DEFAULT_NAME = "__default__"
-
 #: The handler that serves every name without one of its own (seed 0).
 ANY_NAME = "*"
 

@@ -5,6 +5,7 @@ import asyncio
 import anyio
 import pytest
 
+from sandq import clock
 from sandq.flow.desk import HELD_MOST_S, Desk, Held
 from sandq.model.job import Claim
 from sandq.model.outcome import Outcome
@@ -127,6 +128,17 @@ async def test_a_claim_that_waits_too_long_is_given_back(desk, lane):
         while not lane.settled:
             await anyio.lowlevel.checkpoint()
 
+    assert lane.settled == [("1", Outcome.give_back("held too long"))]
+
+
+async def test_a_claim_that_waited_too_long_is_not_begun(desk, lane, monkeypatch):
+    """As after the whole process was stopped for a while: no timer has run meanwhile."""
+    desk.deliver(lane, desk.reserve(lane, 2), [claim("1")])
+    now_s = clock.monotonic_s() + HELD_MOST_S
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s)
+    desk.deliver(lane, 0, [claim("2")])
+
+    assert (await desk.take()).claim.id == "2"
     assert lane.settled == [("1", Outcome.give_back("held too long"))]
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sandq.errors import InvalidInput
 from sandq.model.names import (
     ANY_NAME,
-    DEFAULT_NAME,
     MAX_ID_BYTES,
     MAX_NAME_BYTES,
     check_job_id,
@@ -23,7 +22,7 @@ SURROGATE = "a\ud800"
 
 
 def test_these_words_and_lengths_are_part_of_the_contract():
-    assert (DEFAULT_NAME, ANY_NAME) == ("__default__", "*")
+    assert ANY_NAME == "*"
     assert (MAX_NAME_BYTES, MAX_ID_BYTES) == (256, 256)
 
 
