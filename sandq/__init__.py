@@ -12,40 +12,68 @@ __version__ = "0.1.0"
 # name -> the module that defines it; tests/house/test_public_names.py reads this table
 _HOMES = {
     "Backoff": "sandq.model.backoff",
+    "Event": "sandq.model.events",
     "Handler": "sandq.model.handler",
-    "Job": "sandq.queue",
+    "Job": "sandq.face.job",
     "JobOptions": "sandq.model.options",
+    "JobResult": "sandq.model.building",
     "JobState": "sandq.model.states",
     "JsonText": "sandq.model.payload",
+    "Keep": "sandq.model.keep",
     "Limits": "sandq.model.limits",
+    "Metrics": "sandq.model.shown",
     "Priority": "sandq.model.options",
     "Queue": "sandq.queue",
+    "QueueSettings": "sandq.model.queue_settings",
+    "RateLimit": "sandq.model.rate_limit",
+    "Repeat": "sandq.model.repeat",
+    "Repeatable": "sandq.model.shown",
     "SandqError": "sandq.errors",
+    "Stats": "sandq.model.shown",
+    "Worker": "sandq.model.shown",
 }
 
 __all__ = [
     "Backoff",
+    "Event",
     "Handler",
     "Job",
     "JobOptions",
+    "JobResult",
     "JobState",
     "JsonText",
+    "Keep",
     "Limits",
+    "Metrics",
     "Priority",
     "Queue",
+    "QueueSettings",
+    "RateLimit",
+    "Repeat",
+    "Repeatable",
     "SandqError",
+    "Stats",
+    "Worker",
     "__version__",
 ]
 
 if TYPE_CHECKING:
     from sandq.errors import SandqError
+    from sandq.face.job import Job
     from sandq.model.backoff import Backoff
+    from sandq.model.building import JobResult
+    from sandq.model.events import Event
     from sandq.model.handler import Handler
+    from sandq.model.keep import Keep
     from sandq.model.limits import Limits
     from sandq.model.options import JobOptions, Priority
     from sandq.model.payload import JsonText
+    from sandq.model.queue_settings import QueueSettings
+    from sandq.model.rate_limit import RateLimit
+    from sandq.model.repeat import Repeat
+    from sandq.model.shown import Metrics, Repeatable, Stats, Worker
     from sandq.model.states import JobState
-    from sandq.queue import Job, Queue
+    from sandq.queue import Queue
 else:
 
     def __getattr__(name):

@@ -20,3 +20,8 @@ def new_worker_id() -> str:
 def spread(low: float, high: float) -> float:
     """A number between `low` and `high`, evenly spread; for jitter."""
     return low + (high - low) * secrets.randbelow(1 << 30) / (1 << 30)
+
+
+def jitter() -> float:
+    """A number from -1 up to 1, evenly spread: how far a backoff strays from its curve."""
+    return spread(-1.0, 1.0)

@@ -65,6 +65,15 @@ class LayoutMismatch(StoreError):
     code = "SANDQ_LAYOUT"
 
 
+class StaleSettings(StoreError):
+    """The queue's settings were changed since they were read; read them anew and try again.
+
+    Internal: who adds a job meets it only if the settings never stop changing.
+    """
+
+    code = "SANDQ_STALE"
+
+
 class EmbeddedServerError(StoreError):
     """The embedded server cannot be started, found or stopped."""
 
@@ -83,6 +92,36 @@ class JobMissing(SandqError):
     code = "SANDQ_MISSING"
 
 
+class JobActive(SandqError):
+    """The job is being run, so it was not touched."""
+
+    code = "SANDQ_ACTIVE"
+
+
+class IllegalState(SandqError):
+    """The state the job is in does not allow this; nothing was changed."""
+
+    code = "SANDQ_STATE"
+
+
+class TokenMismatch(SandqError):
+    """The claim on the job is another's by now, or over; nothing was changed."""
+
+    code = "SANDQ_TOKEN"
+
+
+class QueueFull(SandqError):
+    """As many jobs wait as the queue's `max_size` allows; none was added."""
+
+    code = "SANDQ_FULL"
+
+
+class QueueBusy(SandqError):
+    """Jobs of the queue are being run, so it was not obliterated."""
+
+    code = "SANDQ_BUSY"
+
+
 class JobFailed(SandqError):
     """The job ended as failed; `failure` is its failure record."""
 
@@ -94,12 +133,33 @@ class JobFailed(SandqError):
 
 
 class JobCancelled(SandqError):
-    """The job ended as cancelled."""
+    """The job ended as cancelled; `failure` is its failure record, which says why."""
 
     code = "SANDQ_CANCELLED"
+
+    def __init__(self, message: str, failure: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.failure = failure
 
 
 class WaitTimeout(SandqError, TimeoutError):
     """What was waited for did not happen in time; the job itself goes on."""
 
     code = "SANDQ_WAIT_TIMEOUT"
+
+
+def from_code(code: str) -> type[SandqError] | None:
+    """The class whose stable code this is, the first word of a script's error reply, or None."""
+    return _BY_CODE.get(code)
+
+
+def _tree(root: type[SandqError]) -> dict[str, type[SandqError]]:
+    found: dict[str, type[SandqError]] = {}
+    for error in root.__subclasses__():
+        found |= {error.code: error, **_tree(error)}
+
+    return found
+
+
+# the root is not in it: it is never raised
+_BY_CODE = _tree(SandqError)

@@ -1,111 +1,133 @@
 """The async face: Queue and Job. `sandq.sync` has the same names for synchronous code."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import anyio
 
-from sandq.errors import WaitTimeout
+from sandq import chance
+from sandq.face.job import Job
+from sandq.face.management import Management
+from sandq.face.reading import Reading
 from sandq.flow.handle import QueueHandle
+from sandq.flow.lane import Served
 from sandq.flow.registry import HandlerRegistry, supervision_of
 from sandq.flow.supervisor import Supervisor
-from sandq.model.building import (
-    JOBS_AT_ONCE,
-    check_state_names,
-    ended_value,
-    new_job,
-    new_jobs,
-)
-from sandq.model.duration import Duration, to_ms
-from sandq.model.names import ANY_NAME
+from sandq.model.duration import Duration
+from sandq.model.job import NewJob
+from sandq.model.names import ANY_NAME, check_job_name
 from sandq.model.options import OptionArgs, options_from
-from sandq.model.payload import decode_stored
-from sandq.model.states import JobState
-from sandq.model.view import JobView
-from sandq.store import calls
+from sandq.steps import adding
+from sandq.store import reads, verbs
+from sandq.store.connect import shared_url
 from sandq.store.endings import Endings
+from sandq.store.following import Following
 from sandq.store.keys import DEFAULT_PREFIX
 from sandq.store.store import Store
 
+__all__ = ["Job", "Queue"]
 
-class Queue(HandlerRegistry):
+
+class Queue(HandlerRegistry, Management, Reading):
     """A queue of jobs in Redis (seed 0, `Queue::new`).
 
     - `name`: letters, digits, `_ . -`; the same name sees the same jobs.
     - `url`: a Redis URL. None: SANDQ_REDIS_URL, REDIS_URL, then the embedded server of this
       folder, which is started if need be.
     - `prefix`: first part of every key.
+    - `share`: another Queue, of the same server, whose connections are used; it closes them, and
+      `run` has connections of its own all the same. Not with a cluster (seeds 0 and 1).
+    - `default_job_options`: options of jobs that do not name them; those of the queue's settings
+      come after them.
+    - `id_factory`: makes the ids of jobs that are added without one; None: the queue counts.
 
     Nothing is sent before the first call. Every method may raise StoreError (StoreUnreachable,
     StoreDenied). Close it, or use it as an async context manager.
     """
 
-    def __init__(self, name: str, url: str | None = None, *, prefix: str = DEFAULT_PREFIX) -> None:
+    def __init__(
+        self,
+        name: str,
+        url: str | None = None,
+        *,
+        prefix: str = DEFAULT_PREFIX,
+        share: "Queue | None" = None,
+        default_job_options: Mapping[str, Any] | None = None,
+        id_factory: Callable[[], str] | None = None,
+    ) -> None:
         super().__init__()
         self.name = name
-        self._url = url
+        self._url: str | None = url if share is None else shared_url(url, share._url)
         self._prefix = prefix
-        self._store = Store(name, url, prefix)
+        self._producer = adding.producer(default_job_options, id_factory)
+        self._store = Store(name, self._url, prefix, None if share is None else share._store)
         self._endings = Endings(self._store)
+        self._following = Following(self._store)
+        self._worker = chance.new_worker_id()
+        self._workers: set[str] = set()
+        self._supervisors: list[Supervisor] = []
+        self._paused_here = False
 
-    async def add(self, name: str, data: Any = None, **options: Unpack[OptionArgs]) -> "Job":
+    async def add(self, name: str, data: Any = None, **options: Unpack[OptionArgs]) -> Job:
         """Add a job; `data` is any JSON value, or JsonText. Options: see JobOptions.
 
-        A `job_id` that exists already adds nothing and answers that job (seeds 0 and 3).
-        Raises InvalidInput (UnknownOption) before anything is written.
+        A `job_id` that exists, or a `dedup` key that is taken, adds nothing and answers that job
+        (seeds 0 and 3). `repeat` makes a series and answers its next job. Raises InvalidInput
+        (UnknownOption) and QueueFull before anything is written.
         """
-        new = new_job(name, data, options_from(options))
-        ids = await self._store.run(calls.add([new]))
+        if options.get("repeat") is not None:
+            return await self._add_series(name, data, dict(options))
+        job_id, new = await self._do(adding.add(self._producer, name, data, options))
 
-        return Job(self, ids[0], new=new)
+        return Job(self, job_id, new=new)
 
-    async def add_bulk(self, jobs: Iterable[Any]) -> list["Job"]:
+    async def add_bulk(self, jobs: Iterable[Any]) -> list[Job]:
         """Add many jobs, in order: `(name, data)` or `(name, data, options)` each.
 
-        All are checked before the first is written; 1,000 at a time are added as one.
+        All are checked before the first is written; 1,000 at a time are added as one, fewer if
+        their data is large. Raises InvalidInput, QueueFull.
         """
-        news = new_jobs(jobs)
-        ids: list[str] = []
-        for start in range(0, len(news), JOBS_AT_ONCE):
-            added = await self._store.run(calls.add(news[start : start + JOBS_AT_ONCE]))
-            ids += added
+        added = await self._do(adding.add_bulk(self._producer, jobs))
 
-        return [Job(self, job_id, new=new) for job_id, new in zip(ids, news, strict=True)]
+        return [Job(self, job_id, new=new) for job_id, new in added]
 
-    async def get_job(self, job_id: str) -> "Job | None":
-        """The job of this id; None if there is none."""
-        record = (await self._store.run(calls.look([job_id])))[0]
+    async def pause(self, local: bool = False, *, wait: bool = True) -> None:
+        """Claim no more jobs; those that run go on (seed 0).
 
-        return None if record is None else Job(self, job_id, record=record)
-
-    async def get_jobs(
-        self, states: Iterable[str], start: int = 0, end: int = -1, asc: bool = False
-    ) -> list["Job"]:
-        """Jobs of these states, the range applied to each (seed 0); -1 is the last.
-
-        Raises InvalidInput for a state that is not known.
+        Everywhere, until `resume`; or, with `local`, only by the supervisors of this object, and
+        then, unless `wait` is False, it returns when none of their jobs runs any more.
         """
-        jobs: list[Job] = []
-        for state in check_state_names(states):
-            records = await self._store.run(calls.page(state, start, end, not asc))
-            jobs += (Job(self, record.id, record=record) for record in records)
+        if not local:
+            await self._store.run(verbs.pause(True))
+            return
 
-        return jobs
+        self._paused_here = True
+        for supervisor in list(self._supervisors):
+            supervisor.pause()
+        if wait:
+            await self.when_current_jobs_finished()
 
-    async def get_job_counts(self) -> dict[str, int]:
-        """How many jobs are waiting, paused, delayed, active, completed, failed, cancelled."""
-        return await self._store.run(calls.counts())
+    async def resume(self, local: bool = False) -> None:
+        """Claim jobs again. A local pause is only lifted by a local resume (seed 0)."""
+        if not local:
+            await self._store.run(verbs.pause(False))
+            return
 
-    async def get_job_logs(
-        self, job_id: str, start: int = 0, end: int = -1
-    ) -> tuple[int, list[dict[str, Any]]]:
-        """How many log rows a job has, and those of the range: `at` (seconds), `level`,
-        `message`, and `fields` if there are any."""
-        count, rows = await self._store.run(calls.logs(job_id, start, end))
+        self._paused_here = False
+        for supervisor in list(self._supervisors):
+            supervisor.resume()
 
-        return count, [{"at": row.at_ms / 1000, **decode_stored(row.text)} for row in rows]
+    async def is_paused(self, local: bool = False) -> bool:
+        """Whether the queue is paused, or, with `local`, this object's supervisors (seed 0)."""
+        return self._paused_here if local else await self._store.run(reads.is_paused())
+
+    async def when_current_jobs_finished(self) -> None:
+        """Wait until no supervisor of this object runs a job (Bull)."""
+        for supervisor in list(self._supervisors):
+            await supervisor.idle()
 
     @asynccontextmanager
     async def run(
@@ -130,6 +152,8 @@ class Queue(HandlerRegistry):
 
         Raises SupervisorError without a handler, StoreError when Redis cannot be reached now.
         """
+        if name != ANY_NAME:
+            check_job_name(name)
         supervision = supervision_of(
             concurrency=concurrency,
             lease=lease,
@@ -140,10 +164,12 @@ class Queue(HandlerRegistry):
         )
         store = Store(self.name, self._url, self._prefix)
         try:
-            supervisor = Supervisor({self.name: (store, self._handlers)}, supervision, name)
-            await store.run(calls.counts())
+            served = Served(store, self._handlers, self._backoffs)
+            supervisor = Supervisor({self.name: served}, supervision, name)
+            await store.run(reads.counts())
             failure: Exception | None = None
             async with anyio.create_task_group() as group:
+                self._count_in(supervisor)
                 group.start_soon(supervisor.run)
                 await supervisor.started.wait()
                 handle = QueueHandle(supervisor)
@@ -156,10 +182,31 @@ class Queue(HandlerRegistry):
                 finally:
                     with anyio.CancelScope(shield=True):
                         await handle.close()
+                    self._supervisors.remove(supervisor)
             if failure is not None:
                 raise failure
         finally:
             await store.close()
+
+    @asynccontextmanager
+    async def process(
+        self, function: Callable[[Any], Any], *, concurrency: int = 1
+    ) -> AsyncIterator[QueueHandle]:
+        """Serve jobs of any name with a function and run them: `set_handler` and `run` in one
+        (seed 0)."""
+        self.set_handler(ANY_NAME, function)
+        async with self.run(concurrency=concurrency) as handle:
+            yield handle
+
+    @asynccontextmanager
+    async def process_file(
+        self, handler: str | Path, *, concurrency: int = 1, **settings: Any
+    ) -> AsyncIterator[QueueHandle]:
+        """Serve jobs of any name with a program and run them: `set_handler_file`, whose settings
+        it takes, and `run` in one (seed 0)."""
+        self.set_handler_file(ANY_NAME, handler, **settings)
+        async with self.run(concurrency=concurrency) as handle:
+            yield handle
 
     async def close(self) -> None:
         """Close the connections; closing twice is harmless."""
@@ -179,55 +226,19 @@ class Queue(HandlerRegistry):
     def __repr__(self) -> str:
         return f"<Queue {self.name!r}>"
 
+    def _count_in(self, supervisor: Supervisor) -> None:
+        self._supervisors.append(supervisor)
+        self._workers.add(supervisor.worker)
+        if self._paused_here:
+            supervisor.pause()
 
-class Job(JobView):
-    """A job of a queue, as it was when it was added, fetched or last refreshed."""
+    async def _add_series(self, name: str, data: Any, options: dict[str, Any]) -> Job:
+        # what a series cannot have is told by the options themselves
+        options_from(cast("OptionArgs", options))
+        repeat = options.pop("repeat")
+        _, job_id, record = await self._upsert(None, repeat, name, data, options)
+        if record is not None:
+            return Job(self, job_id, record=record)
 
-    __slots__ = ("_queue",)
-
-    def __init__(self, queue: Queue, job_id: str, **source: Any) -> None:
-        super().__init__(job_id, **source)
-        self._queue = queue
-
-    async def refresh(self) -> "Job | None":
-        """Fetch the job anew into this object; None, and no change, when it is gone."""
-        record = (await self._queue._store.run(calls.look([self.id])))[0]
-        if record is None:
-            return None
-
-        self._record = record
-
-        return self
-
-    async def get_state(self) -> JobState | None:
-        """Where the job is now; None when it is gone."""
-        job = await self.refresh()
-
-        return None if job is None else job.state
-
-    async def logs(self) -> list[dict[str, Any]]:
-        """Its log rows, oldest first."""
-        return (await self._queue.get_job_logs(self.id))[1]
-
-    async def finished(self, timeout: Duration | None = None) -> Any:
-        """Wait until the job has ended and return its value (seed 0).
-
-        Raises JobFailed with the failure record, JobCancelled, JobMissing when the job is gone,
-        and WaitTimeout (a TimeoutError) after `timeout` (seconds); the job goes on then.
-        """
-        timeout_s = None if timeout is None else to_ms(timeout, "timeout") / 1000
-        endings = self._queue._endings
-        with anyio.move_on_after(timeout_s):
-            event = await endings.enter(self.id)
-            try:
-                while True:
-                    record = (await self._queue._store.run(calls.look([self.id])))[0]
-                    self._record = record or self._record
-                    ended, value = ended_value(self.id, record)
-                    if ended:
-                        return value
-                    await endings.changed(event)
-            finally:
-                endings.leave(self.id, event)
-
-        raise WaitTimeout(f"job {self.id!r} has not ended after {timeout_s} s; it goes on")
+        # somebody else has replaced the series at this very moment
+        return Job(self, job_id, new=NewJob(job_id, name, b"null", b"", 0, 0, b""))

@@ -1,36 +1,36 @@
 """The synchronous face: the names and signatures of `sandq.queue`, without async.
 
-Both faces send the same calls. Only `run` uses a thread: the supervisor's event loop is in it.
+Both faces carry out the same steps. Only `run` uses a thread: the supervisor's event loop is in
+it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from sandq import clock, queue
-from sandq.errors import WaitTimeout
+from sandq import chance, queue
+from sandq.face.sync_base import twin_of
+from sandq.face.sync_job import Job
+from sandq.face.sync_management import Management
+from sandq.face.sync_reading import Reading
 from sandq.flow.handle import QueueHandle as AsyncQueueHandle
 from sandq.flow.registry import HandlerRegistry
-from sandq.model.building import (
-    JOBS_AT_ONCE,
-    check_state_names,
-    ended_value,
-    new_job,
-    new_jobs,
-)
-from sandq.model.duration import Duration, to_ms
+from sandq.model.duration import Duration
+from sandq.model.job import NewJob
 from sandq.model.names import ANY_NAME
 from sandq.model.options import OptionArgs, options_from
-from sandq.model.payload import decode_stored
-from sandq.model.states import JobState
-from sandq.model.view import JobView
-from sandq.store import calls
-from sandq.store.endings import LOOK_AGAIN_S
+from sandq.steps import adding
+from sandq.store import reads, verbs
+from sandq.store.connect import shared_url
 from sandq.store.keys import DEFAULT_PREFIX
 from sandq.store.store import SyncStore
+
+__all__ = ["Job", "Queue", "QueueHandle"]
 
 
 class QueueHandle:
@@ -54,6 +54,14 @@ class QueueHandle:
         """The process ids of the children that are alive."""
         return self._handle.pids()
 
+    def pause(self) -> None:
+        """Take no new jobs until `resume`; those that run go on."""
+        self._portal.call(self._handle.pause)
+
+    def resume(self) -> None:
+        """Take jobs again."""
+        self._portal.call(self._handle.resume)
+
     def wait(self) -> None:
         """Wait until it has stopped."""
         self._portal.call(self._handle.wait)
@@ -70,71 +78,68 @@ class QueueHandle:
         self._portal.call(self._handle.stop, timeout)
 
 
-class Queue(HandlerRegistry):
-    """A queue of jobs in Redis; see `sandq.queue.Queue`, of which this is the synchronous twin."""
+@twin_of(queue.Queue)
+class Queue(HandlerRegistry, Management, Reading):
+    """A queue of jobs in Redis; see `sandq.Queue`, of which this is the synchronous twin."""
 
-    def __init__(self, name: str, url: str | None = None, *, prefix: str = DEFAULT_PREFIX) -> None:
+    def __init__(
+        self,
+        name: str,
+        url: str | None = None,
+        *,
+        prefix: str = DEFAULT_PREFIX,
+        share: "Queue | None" = None,
+        default_job_options: Mapping[str, Any] | None = None,
+        id_factory: Callable[[], str] | None = None,
+    ) -> None:
         super().__init__()
         self.name = name
-        self._url = url
+        self._url: str | None = url if share is None else shared_url(url, share._url)
         self._prefix = prefix
-        self._store = SyncStore(name, url, prefix)
+        self._producer = adding.producer(default_job_options, id_factory)
+        self._store = SyncStore(name, self._url, prefix, None if share is None else share._store)
+        self._worker = chance.new_worker_id()
+        self._workers: set[str] = set()
+        #: The async queues that run in threads, and the ways there.
+        self._running: dict[queue.Queue, BlockingPortal] = {}
+        self._paused_here = False
 
-    def add(self, name: str, data: Any = None, **options: Unpack[OptionArgs]) -> "Job":
-        """Add a job; `data` is any JSON value, or JsonText. Options: see JobOptions.
+    def add(self, name: str, data: Any = None, **options: Unpack[OptionArgs]) -> Job:
+        if options.get("repeat") is not None:
+            return self._add_series(name, data, dict(options))
+        job_id, new = self._do(adding.add(self._producer, name, data, options))
 
-        A `job_id` that exists already adds nothing and answers that job (seeds 0 and 3).
-        Raises InvalidInput (UnknownOption) before anything is written.
-        """
-        new = new_job(name, data, options_from(options))
+        return Job(self, job_id, new=new)
 
-        return Job(self, self._store.run(calls.add([new]))[0], new=new)
+    def add_bulk(self, jobs: Iterable[Any]) -> list[Job]:
+        added = self._do(adding.add_bulk(self._producer, jobs))
 
-    def add_bulk(self, jobs: Iterable[Any]) -> list["Job"]:
-        """Add many jobs, in order: `(name, data)` or `(name, data, options)` each.
+        return [Job(self, job_id, new=new) for job_id, new in added]
 
-        All are checked before the first is written; 1,000 at a time are added as one.
-        """
-        news = new_jobs(jobs)
-        ids: list[str] = []
-        for start in range(0, len(news), JOBS_AT_ONCE):
-            added = self._store.run(calls.add(news[start : start + JOBS_AT_ONCE]))
-            ids += added
+    def pause(self, local: bool = False, *, wait: bool = True) -> None:
+        if not local:
+            self._store.run(verbs.pause(True))
+            return
 
-        return [Job(self, job_id, new=new) for job_id, new in zip(ids, news, strict=True)]
+        self._paused_here = True
+        for running, portal in list(self._running.items()):
+            portal.call(partial(running.pause, True, wait=wait))
 
-    def get_job(self, job_id: str) -> "Job | None":
-        """The job of this id; None if there is none."""
-        record = self._store.run(calls.look([job_id]))[0]
+    def resume(self, local: bool = False) -> None:
+        if not local:
+            self._store.run(verbs.pause(False))
+            return
 
-        return None if record is None else Job(self, job_id, record=record)
+        self._paused_here = False
+        for running, portal in list(self._running.items()):
+            portal.call(running.resume, True)
 
-    def get_jobs(
-        self, states: Iterable[str], start: int = 0, end: int = -1, asc: bool = False
-    ) -> list["Job"]:
-        """Jobs of these states, the range applied to each (seed 0); -1 is the last.
+    def is_paused(self, local: bool = False) -> bool:
+        return self._paused_here if local else self._store.run(reads.is_paused())
 
-        Raises InvalidInput for a state that is not known.
-        """
-        jobs: list[Job] = []
-        for state in check_state_names(states):
-            records = self._store.run(calls.page(state, start, end, not asc))
-            jobs += (Job(self, record.id, record=record) for record in records)
-
-        return jobs
-
-    def get_job_counts(self) -> dict[str, int]:
-        """How many jobs are waiting, paused, delayed, active, completed, failed, cancelled."""
-        return self._store.run(calls.counts())
-
-    def get_job_logs(
-        self, job_id: str, start: int = 0, end: int = -1
-    ) -> tuple[int, list[dict[str, Any]]]:
-        """How many log rows a job has, and those of the range: `at` (seconds), `level`,
-        `message`, and `fields` if there are any."""
-        count, rows = self._store.run(calls.logs(job_id, start, end))
-
-        return count, [{"at": row.at_ms / 1000, **decode_stored(row.text)} for row in rows]
+    def when_current_jobs_finished(self) -> None:
+        for running, portal in list(self._running.items()):
+            portal.call(running.when_current_jobs_finished)
 
     @contextmanager
     def run(
@@ -150,12 +155,13 @@ class Queue(HandlerRegistry):
     ) -> Iterator[QueueHandle]:
         """Run jobs in a thread while the block is open: `with queue.run(concurrency=4) as handle`.
 
-        The arguments and errors are those of `sandq.queue.Queue.run`. `handle.wait()` blocks
-        until it is stopped.
+        The arguments and errors are those of `sandq.Queue.run`. `handle.wait()` blocks until it is
+        stopped.
         """
         with start_blocking_portal() as portal:
             running = queue.Queue(self.name, self._url, prefix=self._prefix)
-            running._handlers = self._handlers
+            running._handlers, running._backoffs = self._handlers, self._backoffs
+            running._workers, running._paused_here = self._workers, self._paused_here
             run = running.run(
                 name,
                 concurrency=concurrency,
@@ -166,10 +172,29 @@ class Queue(HandlerRegistry):
                 kill_grace=kill_grace,
             )
             with portal.wrap_async_context_manager(run) as handle:
-                yield QueueHandle(handle, portal)
+                self._running[running] = portal
+                try:
+                    yield QueueHandle(handle, portal)
+                finally:
+                    del self._running[running]
+
+    @contextmanager
+    def process(
+        self, function: Callable[[Any], Any], *, concurrency: int = 1
+    ) -> Iterator[QueueHandle]:
+        self.set_handler(ANY_NAME, function)
+        with self.run(concurrency=concurrency) as handle:
+            yield handle
+
+    @contextmanager
+    def process_file(
+        self, handler: str | Path, *, concurrency: int = 1, **settings: Any
+    ) -> Iterator[QueueHandle]:
+        self.set_handler_file(ANY_NAME, handler, **settings)
+        with self.run(concurrency=concurrency) as handle:
+            yield handle
 
     def close(self) -> None:
-        """Close the connections; closing twice is harmless."""
         self._store.close()
 
     def __enter__(self) -> "Queue":
@@ -186,66 +211,13 @@ class Queue(HandlerRegistry):
     def __repr__(self) -> str:
         return f"<Queue {self.name!r}>"
 
+    def _add_series(self, name: str, data: Any, options: dict[str, Any]) -> Job:
+        # what a series cannot have is told by the options themselves
+        options_from(cast("OptionArgs", options))
+        repeat = options.pop("repeat")
+        _, job_id, record = self._upsert(None, repeat, name, data, options)
+        if record is not None:
+            return Job(self, job_id, record=record)
 
-class Job(JobView):
-    """A job of a queue; see `sandq.queue.Job`, of which this is the synchronous twin."""
-
-    __slots__ = ("_queue",)
-
-    def __init__(self, queue: Queue, job_id: str, **source: Any) -> None:
-        super().__init__(job_id, **source)
-        self._queue = queue
-
-    def refresh(self) -> "Job | None":
-        """Fetch the job anew into this object; None, and no change, when it is gone."""
-        record = self._queue._store.run(calls.look([self.id]))[0]
-        if record is None:
-            return None
-
-        self._record = record
-
-        return self
-
-    def get_state(self) -> JobState | None:
-        """Where the job is now; None when it is gone."""
-        job = self.refresh()
-
-        return None if job is None else job.state
-
-    def logs(self) -> list[dict[str, Any]]:
-        """Its log rows, oldest first."""
-        return self._queue.get_job_logs(self.id)[1]
-
-    def finished(self, timeout: Duration | None = None) -> Any:
-        """Wait until the job has ended and return its value (seed 0).
-
-        Raises JobFailed with the failure record, JobCancelled, JobMissing when the job is gone,
-        and WaitTimeout (a TimeoutError) after `timeout` (seconds); the job goes on then.
-        """
-        timeout_s = float("inf") if timeout is None else to_ms(timeout, "timeout") / 1000
-        until_s = clock.monotonic_s() + timeout_s
-        store = self._queue._store
-        after = store.last_event_id()
-        while True:
-            record = store.run(calls.look([self.id]))[0]
-            self._record = record or self._record
-            ended, value = ended_value(self.id, record)
-            if ended:
-                return value
-
-            after = self._wait_for_event(after, until_s, timeout_s)
-
-    def _wait_for_event(self, after: str, until_s: float, timeout_s: float) -> str:
-        """Read events until one is of this job, or it is time to look again."""
-        look_s = clock.monotonic_s() + LOOK_AGAIN_S
-        while True:
-            left_s = min(look_s, until_s) - clock.monotonic_s()
-            if left_s <= 0:
-                if clock.monotonic_s() < until_s:
-                    return after
-                raise WaitTimeout(f"job {self.id!r} has not ended after {timeout_s} s; it goes on")
-
-            for event in self._queue._store.events_after(after, left_s):
-                after = event.id
-                if event.job_id == self.id:
-                    return after
+        # somebody else has replaced the series at this very moment
+        return Job(self, job_id, new=NewJob(job_id, name, b"null", b"", 0, 0, b""))

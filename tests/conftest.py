@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from sandq.model.states import JobState
 from sandq.store.embedded import find_binary
+from tests.audit import audit
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -145,28 +145,6 @@ def server(redis_server):
 @pytest.fixture
 def url(server):
     return server.url
-
-
-def audit(client):
-    """Every job is in exactly one place, the one its state names, and nothing else is there."""
-    for meta in client.keys("sandq:{*}:meta"):
-        base = meta.decode().removesuffix("meta")
-        places = {}
-        for state in JobState:
-            for member in client.zrange(base + state.value, 0, -1):
-                name = member.decode()
-                job_id = name[14:] if state in (JobState.WAITING, JobState.DELAYED) else name
-                assert job_id not in places, f"job {job_id} is in {places[job_id]} and in {state}"
-                places[job_id] = state.value
-                if job_id != name:
-                    place = client.hget(f"{base}job:{job_id}", "place").decode()
-                    assert place == name[:14], f"job {job_id} has lost its place"
-        for key in client.scan_iter(f"{base.replace('[', '?')}job:*", count=1000):
-            job_id = key.decode().removeprefix(f"{base}job:")
-            state = (client.hget(key, "state") or b"waiting").decode()
-            assert places.pop(job_id, None) == state, f"job {job_id} says {state}"
-        assert not places, f"jobs without a hash: {places}"
-        assert client.llen(base + "wake") <= 1
 
 
 @pytest.fixture

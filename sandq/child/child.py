@@ -156,7 +156,8 @@ class Child:
         self._later(self._kill_grace_s, self._terminate)
 
     def stop(self, by: str) -> None:
-        """End it, politely first; a job it has ends as `by` says: timeout, stop, lease_lost."""
+        """End it, politely first; a job it has ends as `by` says: timeout, stop, cancel,
+        lease_lost."""
         if not self.gone and self._ended_by in (None, "retired"):
             self._ended_by = by
             self._terminate()

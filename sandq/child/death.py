@@ -61,7 +61,8 @@ def last_outcome(facts: LastFacts, death: Death) -> Outcome:
     | answered (one-shot: and ended well) | its answer                                       |
     | lost its spawner                    | given back                                       |
     | was ended by the timeout            | timed_out                                        |
-    | was ended by a stop, a lost lease   | given back                                       |
+    | was ended by a stop, a cancel       | given back (a job being cancelled goes no further) |
+    | was ended by a lost lease           | given back                                       |
     | ended silently, one-shot            | by its exit code: null, unrecoverable or crashed |
     | never read the job                  | given back: it failed to start                   |
     | anything else                       | crashed                                          |
@@ -78,7 +79,7 @@ def last_outcome(facts: LastFacts, death: Death) -> Outcome:
         return Outcome.give_back("the spawner process died")
     if facts.ended_by == "timeout":
         return time_out(death, facts)
-    if facts.ended_by in ("stop", "lease_lost"):
+    if facts.ended_by in ("stop", "cancel", "lease_lost"):
         return Outcome.give_back(facts.ended_by)
     if facts.fresh:
         return silent_end(death, facts)

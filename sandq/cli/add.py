@@ -25,6 +25,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attempts", type=int, help="tries in all (1)")
     parser.add_argument("--backoff", help="wait between tries: 5s, or exponential:5s")
     parser.add_argument("--timeout", help="how long one try may run: 30s, 5m")
+    parser.add_argument("--tag", action="append", help="a word to find it by; may be repeated")
+    parser.add_argument("--group", help="the tenant it counts for, in limits by group")
+    parser.add_argument("--dedup", metavar="KEY", help="add nothing while a job has this key")
     parser.add_argument("--wait", action="store_true", help="wait for the end, print the value")
     parser.add_argument("--wait-timeout", metavar="TIME", help="wait at most so long")
     connection_options(parser)
@@ -43,9 +46,8 @@ def run(given: argparse.Namespace) -> int:
         try:
             value = job.finished(given.wait_timeout)
         except (JobFailed, JobCancelled) as error:
-            failure = error.failure if isinstance(error, JobFailed) else {"kind": "cancelled"}
             if given.json:
-                print_json({"id": job.id, "status": "error", "error": failure})
+                print_json({"id": job.id, "status": "error", "error": error.failure})
             else:
                 print(f"sandq: {error}", file=sys.stderr)
             return 1
@@ -64,6 +66,9 @@ def _job_options(given: argparse.Namespace) -> OptionArgs:
         "attempts": given.attempts,
         "backoff": None if given.backoff is None else _backoff(given.backoff),
         "timeout": given.timeout,
+        "tags": given.tag,
+        "group": given.group,
+        "dedup": given.dedup,
     }
     return cast("OptionArgs", {k: v for k, v in wanted.items() if v is not None})
 

@@ -1,7 +1,7 @@
 """The `sandq` command: verbs, options, and how an error is shown.
 
-Exit codes: 0 done; 1 the job that was waited for or run has failed; 2 an error, told in one line;
-130 interrupted.
+Exit codes: 0 done; 1 the job that was waited for or run has failed, or an audit has left something
+broken; 2 an error, told in one line; 130 interrupted.
 """
 
 import argparse
@@ -13,7 +13,8 @@ from typing import NoReturn
 from sandq.errors import SandqError
 from sandq.model.names import nearest
 
-#: verb -> what it does, in one line; the module sandq.cli.<verb> has `options` and `run`.
+#: verb -> what it does, in one line. The module sandq.cli.<verb> has `options` and `run`; one
+#: that is named in SHARED has `<verb>_options` and `<verb>`.
 VERBS = {
     "run": "run the jobs of one or more queues with programs as handlers",
     "add": "add a job to a queue",
@@ -21,8 +22,32 @@ VERBS = {
     "ls": "list the queues, or the jobs of a queue",
     "server": "look at, or stop, the embedded server of this folder",
     "exec": "run one job through a handler, without Redis",
+    "cancel": "call jobs off; those that run are stopped",
+    "retry": "run jobs again that have ended",
+    "promote": "let delayed jobs start now",
+    "rm": "remove jobs",
+    "logs": "print the log of a job",
+    "dead": "look at failed jobs, or run them again with all their attempts",
+    "repeat": "list, add or end series of jobs",
+    "pause": "claim no more jobs of a queue; those that run go on",
+    "resume": "claim jobs of a paused queue again",
+    "clean": "remove old jobs of a state",
+    "empty": "remove all jobs that wait or are delayed",
+    "obliterate": "remove a queue and everything in it",
+    "reclaim": "recover the jobs of vanished supervisors now",
+    "settings": "print or replace the settings stored with a queue",
+    "stats": "print the numbers of a queue",
+    "workers": "list the supervisors that serve a queue",
+    "events": "print what happens in a queue, as it happens",
+    "audit": "find, and repair, what is broken in a queue's data",
 }
 
+#: module -> the verbs that share it.
+SHARED = {
+    "jobs": ("cancel", "retry", "promote", "rm", "logs"),
+    "queues": ("pause", "resume", "clean", "empty", "obliterate", "reclaim", "settings"),
+    "watching": ("stats", "workers", "events"),
+}
 
 #: Verbs whose words after -- are a command line.
 TAKES_COMMAND = ("run", "exec")
@@ -68,6 +93,16 @@ def _verb(words: Sequence[str]) -> str | None:
     return next((word for word in words if not word.startswith("-")), None)
 
 
+def _functions(verb: str) -> tuple[Callable[..., None], Callable[..., int]]:
+    for name, verbs in SHARED.items():
+        if verb in verbs:
+            module = import_module(f"sandq.cli.{name}")
+            return getattr(module, f"{verb}_options"), getattr(module, verb)
+    module = import_module(f"sandq.cli.{verb}")
+
+    return module.options, module.run
+
+
 def _dispatch(words: list[str], command: list[str]) -> int:
     top = Parser(prog="sandq", description="A Redis job queue whose handlers are programs.")
     top.add_argument("--version", action="store_true", help="print the version and exit")
@@ -83,9 +118,9 @@ def _dispatch(words: list[str], command: list[str]) -> int:
             add_help=used,
         )
         if used:
-            module = import_module(f"sandq.cli.{verb}")
-            module.options(parser)
-            parser.set_defaults(run=module.run, parser=parser)
+            options_of, function = _functions(verb)
+            options_of(parser)
+            parser.set_defaults(run=function, parser=parser)
 
     options, unknown = top.parse_known_args(words)
     if options.version:

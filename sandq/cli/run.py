@@ -19,6 +19,7 @@ from sandq.cli.common import (
     run_async,
 )
 from sandq.errors import ConfigError, InvalidInput
+from sandq.flow.lane import Served
 from sandq.flow.supervisor import Supervisor
 from sandq.model.duration import to_ms
 from sandq.model.handler import Handler
@@ -143,7 +144,7 @@ async def _supervise(given: argparse.Namespace, config: Config) -> None:
     url = given.url or config.redis
     prefix = given.prefix or config.prefix or DEFAULT_PREFIX
     stores = {queue: Store(queue, url, prefix) for queue in config.handlers}
-    queues = {queue: (stores[queue], handlers) for queue, handlers in config.handlers.items()}
+    queues = {queue: Served(stores[queue], handlers) for queue, handlers in config.handlers.items()}
     supervisor = Supervisor(queues, config.supervision)
     _stop_on_signals(supervisor)
     try:

@@ -37,7 +37,9 @@ class Claimer:
         self._lease_ms = lease_ms
         #: Set while the queue had nothing more to give: then the bell is waited for.
         self._dry = asyncio.Event()
-        self._next_due_s: float | None = None
+        #: Rings when time alone brings something. Redis would end the wait for the bell up to 0.1 s
+        #: late: it looks for waits that are over only so often.
+        self._due: asyncio.TimerHandle | None = None
         self._lost_tokens: list[str] = []
         self._reachable = True
 
@@ -68,11 +70,8 @@ class Claimer:
         waits = 0
         while True:
             await self._dry.wait()
-            wait_s = IDLE_WAIT_S
-            if self._next_due_s is not None:
-                wait_s = min(wait_s, self._next_due_s - clock.monotonic_s())
             try:
-                rung = wait_s <= 0 or await self._lane.store.wait_for_wake(wait_s)
+                rung = await self._lane.store.wait_for_wake(IDLE_WAIT_S)
                 if rung and not self._may_ask():
                     await self._lane.store.run(calls.ring())
             except StoreError:
@@ -81,10 +80,9 @@ class Claimer:
                 await asyncio.sleep(FIRST_PAUSE_S)
 
             waits += 1
-            if rung or self._is_due() or waits >= ASK_AFTER_WAITS:
+            if rung or waits >= ASK_AFTER_WAITS:
                 waits = 0
-                self._dry.clear()
-                self._lane.nudged.set()
+                self._ask()
 
     def _may_ask(self) -> bool:
         reserved = self._desk.reserve(self._lane, self._lane.places)
@@ -92,8 +90,9 @@ class Claimer:
 
         return reserved > 0
 
-    def _is_due(self) -> bool:
-        return self._next_due_s is not None and clock.monotonic_s() >= self._next_due_s
+    def _ask(self) -> None:
+        self._dry.clear()
+        self._lane.nudged.set()
 
     async def _exchange(self) -> bool:
         """One call; whether there is reason for another at once."""
@@ -158,15 +157,20 @@ class Claimer:
                 )
 
     def _note(self, wanted: int, claimed: Claimed) -> None:
-        self._next_due_s = None
-        if claimed.next_due_ms is not None:
-            wait_s = (claimed.next_due_ms - claimed.now_ms) / 1000
-            self._next_due_s = clock.monotonic_s() + max(0.0, wait_s)
+        self._lane.next_fire_s = _until(claimed.next_fire_ms, claimed.now_ms)
+        if self._lane.next_fire_s is not None:
+            self._lane.fire_known.set()
         if len(claimed.claims) < wanted:
             self._desk.is_fed(self._lane)
             self._dry.set()
         elif wanted:
             self._dry.clear()
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if self._dry.is_set() and claimed.next_due_ms is not None:
+            left_s = (claimed.next_due_ms - claimed.now_ms) / 1000
+            self._due = asyncio.get_running_loop().call_later(left_s, self._ask)
 
     async def _disclaim(self) -> None:
         ids = await self._lane.store.run(calls.disclaim(self._lost_tokens))
@@ -177,3 +181,8 @@ class Claimer:
                 self._lane.queue,
                 len(ids),
             )
+
+
+def _until(at_ms: int | None, now_ms: int) -> float | None:
+    """A moment of the server's clock by our monotonic one; what has passed is now."""
+    return None if at_ms is None else clock.monotonic_s() + max(0.0, (at_ms - now_ms) / 1000)

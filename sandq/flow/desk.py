@@ -4,6 +4,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+import anyio
+
 from sandq import clock
 from sandq.child.child import Child
 from sandq.errors import InvalidInput
@@ -25,7 +27,7 @@ HELD_MOST_S = 0.05
 class Held:
     """A claim in our hands, from the reply that brought it to the reply that settles it."""
 
-    __slots__ = ("child", "claim", "given_up", "lane", "options", "since_s", "unreadable")
+    __slots__ = ("child", "claim", "given_up", "lane", "options", "scope", "since_s", "unreadable")
 
     def __init__(self, lane: "Lane", claim: Claim, since_s: float) -> None:
         self.lane = lane
@@ -38,6 +40,8 @@ class Held:
         except InvalidInput as error:
             self.options, self.unreadable = StoredOptions(), str(error)
         self.child: Child | None = None
+        #: What a function of this process runs in; cancelled to end it.
+        self.scope: anyio.CancelScope | None = None
         #: It is given back or lost though its slot has not ended: what comes of it is not wanted.
         self.given_up = False
 
@@ -49,6 +53,23 @@ class Held:
         """The outcome goes to be settled."""
         self.lane.settle(self, outcome)
 
+    def ask_to_end(self, by: str) -> bool:
+        """End what runs, politely first; False if nothing runs yet. `by`: see `Child.stop`."""
+        if self.child is not None:
+            self.child.stop(by)
+        elif self.scope is not None:
+            self.scope.cancel()
+
+        return self.child is not None or self.scope is not None
+
+    def end_now(self, by: str) -> bool:
+        """End what runs at once; False if nothing runs yet."""
+        if self.child is not None:
+            self.child.kill(by)
+            return True
+
+        return self.ask_to_end(by)
+
 
 class Desk:
     """Claims that wait, slots that wait, and how many claims may be asked for."""
@@ -57,9 +78,13 @@ class Desk:
         self.pace = Pace(supervision)
         self._size = supervision.pool
         self.closed = False
+        #: No claims are asked for while it is set: this supervisor alone is paused.
+        self.paused = False
         #: Set when the desk is closed and nothing runs any more.
         self.drained = asyncio.Event()
         self.running: set[Held] = set()
+        #: Set whenever the last running job has ended.
+        self.idle = asyncio.Event()
         self._waiting: deque[Held] = deque()
         self._slots: deque[asyncio.Future[Held]] = deque()
         self._reserved = 0
@@ -74,7 +99,7 @@ class Desk:
 
         `places` is how many of its jobs could start at once if nothing else was asked for.
         """
-        if self.closed:
+        if self.closed or self.paused:
             return 0
 
         now_s = clock.monotonic_s()
@@ -105,9 +130,12 @@ class Desk:
         now_s = clock.monotonic_s()
         for claim in claims:
             held = Held(lane, claim, now_s)
+            if claim.id in lane.in_hand:
+                # an earlier claim on it was lost before anybody noticed, and may still run
+                lane.lose(lane.in_hand[claim.id])
             lane.in_hand[claim.id] = held
-            if self.closed:
-                held.end(Outcome.give_back("shutdown"))
+            if self.closed or self.paused:
+                held.end(Outcome.give_back("shutdown" if self.closed else "paused"))
             else:
                 self._hand_over(held)
 
@@ -138,14 +166,29 @@ class Desk:
         if not held.given_up:
             held.end(outcome)
         self._call_the_hungry()
-        if self.closed and not self.running:
-            self.drained.set()
+        if not self.running:
+            self.idle.set()
+            self.idle.clear()
+            if self.closed:
+                self.drained.set()
 
-    def give_up(self, held: Held) -> None:
-        """Give a claim back while its slot still works on it."""
+    def give_up(self, held: Held, why: str = "shutdown") -> None:
+        """Give a claim back that waits for a slot, or while its slot still works on it."""
         held.given_up = True
+        if held in self._waiting:
+            self._waiting.remove(held)
         self.running.discard(held)
-        held.end(Outcome.give_back("shutdown"))
+        held.end(Outcome.give_back(why))
+
+    def pause(self) -> None:
+        """Take no more claims until `resume`, and give back those that wait."""
+        self.paused = True
+        while self._waiting:
+            self._waiting.popleft().end(Outcome.give_back("paused"))
+
+    def resume(self) -> None:
+        """Take claims again."""
+        self.paused = False
 
     def close(self) -> None:
         """Take no more claims, and give back those that wait."""

@@ -27,6 +27,14 @@ class QueueHandle:
         """The process ids of the children that are alive."""
         return self._supervisor.pool.pids()
 
+    def pause(self) -> None:
+        """Take no new jobs until `resume`; those that run go on."""
+        self._supervisor.pause()
+
+    def resume(self) -> None:
+        """Take jobs again."""
+        self._supervisor.resume()
+
     async def wait(self) -> None:
         """Wait until it has stopped."""
         await self._supervisor.stopped.wait()

@@ -1,18 +1,21 @@
 """Handlers that are functions of this process: fast and not isolated from it at all."""
 
+import asyncio
 import inspect
 import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 import orjson
 
-from sandq.errors import InvalidInput
 from sandq.model.handler import HandlerFunction
 from sandq.model.outcome import Failure, FailureKind, Outcome
 from sandq.model.payload import decode_stored, encode
 from sandq.protocol.messages import Log, Progress
+from sandq.protocol.reading import error_code, is_delay
 
 if TYPE_CHECKING:
     from sandq.flow.desk import Held
@@ -24,10 +27,14 @@ STACK_KEPT = 16_384
 class RunningJob:
     """What a handler function is given: the same names as the Python SDK's job.
 
-    `attempt` is 1 for the first try; `timestamp_ms` is when the job was added.
+    `attempt` is 1 for the first try; `timestamp_ms` is when the job was added; `discarded` tells
+    whether `discard` was called.
     """
 
-    __slots__ = ("_held", "attempt", "data", "id", "max_attempts", "name", "queue", "timestamp_ms")
+    __slots__ = (
+        "_held", "attempt", "data", "discarded", "id", "max_attempts", "name", "queue",
+        "timestamp_ms",
+    )  # fmt: skip
 
     def __init__(self, held: "Held") -> None:
         claim = held.claim
@@ -39,6 +46,7 @@ class RunningJob:
         self.attempt = claim.attempts + 1
         self.max_attempts = held.options.attempts
         self.timestamp_ms = claim.created_ms
+        self.discarded = False
 
     def progress(self, value: Any) -> None:
         """Tell how far the job is; any JSON value."""
@@ -49,6 +57,10 @@ class RunningJob:
         row = {"level": level, "message": message, **({"fields": fields} if fields else {})}
         self._held.say(Log(self.id, encode(row, "log row")))
 
+    def discard(self) -> None:
+        """Do not try it again if this attempt fails, whatever its attempts (seed 0)."""
+        self.discarded = True
+
 
 async def run_function(held: "Held", handler: HandlerFunction) -> Outcome:
     """One attempt by a function. A synchronous one runs in a thread.
@@ -56,44 +68,87 @@ async def run_function(held: "Held", handler: HandlerFunction) -> Outcome:
     When the time is up an async function is cancelled; a thread cannot be stopped, so the job
     fails and the thread goes on until it returns.
     """
-    job, options = RunningJob(held), held.options
-    timeout_s = None if options.timeout_ms is None else options.timeout_ms / 1000
+    job = RunningJob(held)
+    outcome = await _attempt(held, job, handler.function)
+    if job.discarded and outcome.failure is not None:
+        return replace(outcome, failure=replace(outcome.failure, retryable=False))
+
+    return outcome
+
+
+async def _attempt(held: "Held", job: RunningJob, function: Callable[[Any], Any]) -> Outcome:
+    timeout_ms = held.options.timeout_ms
+    timeout_s = None if timeout_ms is None else timeout_ms / 1000
     try:
-        with anyio.fail_after(timeout_s):
-            if inspect.iscoroutinefunction(handler.function):
-                value = await handler.function(job)
+        with anyio.CancelScope() as held.scope, anyio.move_on_after(timeout_s) as timer:
+            if is_async(function):
+                value = await function(job)
             else:
+                # as many threads as there are slots, and those that were left behind beside them
                 value = await anyio.to_thread.run_sync(
-                    handler.function, job, abandon_on_cancel=True
+                    function, job, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
                 )
-        return Outcome.returned(encode(value, "the handler's value"))
-    except InvalidInput as error:
-        return Outcome.failed(FailureKind.ERROR, str(error))
-    except TimeoutError as error:
-        if options.timeout_ms is None:
-            return _failed(error)
-        return Outcome.failed(FailureKind.TIMED_OUT, f"no answer within {options.timeout_ms} ms")
+            return Outcome.returned(encode(value, "the handler's value"))
+        if timer.cancelled_caught:
+            return Outcome.failed(FailureKind.TIMED_OUT, f"no answer within {timeout_ms} ms")
+        return Outcome.give_back("cancel")
+    except asyncio.CancelledError as error:
+        if asyncio.current_task().cancelling():  # type: ignore[union-attr]
+            raise
+        # nobody cancels this task: what the function waited for was cancelled
+        return _failed(error)
     except Exception as error:
         # whatever a user's function raises is that job's failure, and nobody else's
         return _failed(error)
+    finally:
+        held.scope = None
 
 
-def _failed(error: Exception) -> Outcome:
-    retryable = getattr(error, "retryable", True) is not False
+def is_async(function: Callable[[Any], Any]) -> bool:
+    """Whether what a call returns is to be awaited; objects may be called like functions."""
+    called = type(function).__call__
+
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
+def _failed(error: BaseException) -> Outcome:
+    retryable = _said(error, "retryable") is not False
     stack = "".join(traceback.format_exception(error))[-STACK_KEPT:]
-    data = getattr(error, "data", None)
+    code, retry_after_ms = _said(error, "code"), _said(error, "retry_after_ms")
+    data = _said(error, "data")
     try:
         orjson.dumps(data)
     except TypeError:
-        data = repr(data)
+        data = _text(data, repr)
 
     return Outcome(
         failure=Failure(
             kind=FailureKind.ERROR if retryable else FailureKind.UNRECOVERABLE,
-            message=str(error).encode("utf-8", "backslashreplace").decode(),
+            message=_text(error),
             type=type(error).__name__,
-            stack=stack.encode("utf-8", "backslashreplace").decode(),
+            stack=_utf8(stack),
+            code=error_code(code),
             data=data,
             retryable=retryable,
+            retry_after_ms=retry_after_ms if is_delay(retry_after_ms) else None,
         )
     )
+
+
+def _said(error: BaseException, name: str) -> Any:
+    """An attribute of a user's error, which may be computed, and fail at it."""
+    try:
+        return getattr(error, name, None)
+    except Exception:
+        return None
+
+
+def _text(value: object, words: Callable[[object], str] = str) -> str:
+    try:
+        return _utf8(words(value))
+    except Exception:
+        return f"a {type(value).__name__} that cannot be shown"
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The janitor: jobs of vanished supervisors are recovered, due jobs promoted."""
+"""The janitor: jobs of vanished supervisors are recovered, and what time brings is done."""
 
 import asyncio
 import logging
@@ -37,16 +37,16 @@ class Janitor:
             await asyncio.sleep(self._every_s * chance.spread(0.8, 1.0))
 
     async def run_once(self, lane: Lane) -> int:
-        """Recover and promote now; the answer is how many jobs were moved."""
+        """Recover and tend now; the answer is how many jobs were moved."""
         moved = 0
         while True:
             recovered = await lane.store.run(calls.recover(BATCH, self._max_stalls))
             for job in recovered:
-                fate = "goes back" if job.state is JobState.WAITING else "has failed: stalled"
+                fate = "goes back" if job.state is JobState.WAITING else f"is {job.state.value} now"
                 log.warning("job %s %s: its supervisor %s vanished", job.id, fate, job.worker)
-            promoted = await lane.store.run(calls.promote(BATCH))
+            promoted, more = await lane.store.run(calls.tend())
             moved += len(recovered) + promoted
-            if len(recovered) < BATCH and promoted < BATCH:
+            if len(recovered) < BATCH and not more:
                 break
         if moved:
             lane.nudged.set()

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from sandq.child.pool import Pool
 from sandq.flow.desk import Held
 from sandq.flow.settler import Settler
+from sandq.model.backoff_function import BackoffFunction
 from sandq.model.handler import Handler, HandlerFunction
 from sandq.model.job import Claim
 from sandq.model.names import ANY_NAME
@@ -17,6 +20,14 @@ from sandq.store.store import Store
 REPORT_EVERY_S = 0.1
 
 
+class Served(NamedTuple):
+    """A queue that is served: its store, its handlers by job name, its named backoffs."""
+
+    store: Store
+    handlers: Mapping[str, Handler | HandlerFunction]
+    backoffs: Mapping[str, BackoffFunction] = MappingProxyType({})
+
+
 class Lane:
     """What claimer, slots, lease and janitor share about one queue.
 
@@ -26,16 +37,19 @@ class Lane:
     def __init__(
         self,
         queue: str,
-        store: Store,
-        handlers: Mapping[str, Handler | HandlerFunction],
+        served: Served,
         pool: Pool,
         slots: int,
         first: str = ANY_NAME,
     ) -> None:
         self.queue = queue
-        self.store = store
+        self.store = served.store
         self.pool = pool
-        self.settler = Settler()
+        self.settler = Settler(served.backoffs)
+        #: When the next occurrence of a series is due, by the monotonic clock; None: no series.
+        self.next_fire_s: float | None = None
+        #: Set when `next_fire_s` was learned.
+        self.fire_known = asyncio.Event()
         #: Job id -> claim, from the reply that brought it to the reply that settles it.
         self.in_hand: dict[str, Held] = {}
         #: Set when there is something to tell Redis, or something to ask for.
@@ -43,6 +57,7 @@ class Lane:
         #: Set each time Redis has been told of outcomes.
         self.told = asyncio.Event()
         self._slots = slots
+        handlers = served.handlers
         self._by_name = dict(handlers)
         self._otherwise = self._by_name.get(first) or self._by_name.get(ANY_NAME)
         self._children = [h for h in handlers.values() if isinstance(h, Handler)]
@@ -85,8 +100,7 @@ class Lane:
         held.given_up = True
         del self.in_hand[held.claim.id]
         self.told.set()
-        if held.child is not None:
-            held.child.kill("lease_lost")
+        held.end_now("lease_lost")
 
     async def wait_until_settled(self) -> None:
         """Wait until Redis has been told of every claim in hand."""

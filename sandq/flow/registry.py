@@ -6,6 +6,8 @@ from typing import Any
 
 from sandq.child.command import command_for_file, find_program
 from sandq.errors import InvalidInput
+from sandq.model.backoff_function import BackoffFunction, check_backoff_function
+from sandq.model.checks import check_flag
 from sandq.model.duration import Duration, to_ms
 from sandq.model.handler import Handler, HandlerFunction
 from sandq.model.limits import Limits
@@ -19,12 +21,28 @@ class HandlerRegistry:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler | HandlerFunction] = {}
+        self._backoffs: dict[str, BackoffFunction] = {}
+
+    def set_backoff(self, name: str, function: BackoffFunction) -> None:
+        """Let a function decide the wait of jobs added with `Backoff.named(name)` (seed 0).
+
+        `function(failures, failure, options)` is given the number of failed attempts, the record
+        of the newest failure and the options of the backoff; it returns seconds: 0 is at once, a
+        negative number gives up. It is called in the supervisor and must return soon.
+
+        Raises InvalidInput for an async function, and for a name that is taken.
+        """
+        check_backoff_function(name, function)
+        if name in self._backoffs:
+            raise InvalidInput(f"backoff {name!r} is set already")
+
+        self._backoffs[name] = function
 
     def set_handler(self, name: str, function: Callable[[Any], Any]) -> None:
         """Serve jobs named `name` ("*": any) with a function of this process (seed 0).
 
-        It is given the job (`id name data attempt max_attempts progress() log()`) and returns a
-        JSON value; an exception fails the attempt. Async functions run in the event loop,
+        It is given the job (`id name data attempt max_attempts progress() log() discard()`) and
+        returns a JSON value; an exception fails the attempt. Async functions run in the event loop,
         others in a thread. There is no isolation: a crash or a block of the function is one of
         the supervisor, and a thread that is too late cannot be stopped.
 
@@ -61,15 +79,24 @@ class HandlerRegistry:
         """
         if isinstance(handler, str | Path):
             command = command_for_file(str(handler))
-        else:
+        elif isinstance(handler, Sequence) and not isinstance(handler, bytes):
             command = tuple(handler)
+        else:
+            raise InvalidInput(f"handler must be a file, or a command's list of words: {handler!r}")
+        if limits is not None and not isinstance(limits, Limits):
+            raise InvalidInput(f"limits must be Limits: {limits!r}")
+        if env is not None and not isinstance(env, Mapping):
+            raise InvalidInput(f"env must be a mapping of text to text: {env!r}")
+        for variable in (env or {}).items():
+            if not all(isinstance(text, str) for text in variable):
+                raise InvalidInput(f"env must map text to text, not {variable!r}")
         checked = Handler(
             command=command,
             cwd=None if cwd is None else str(cwd),
             env=tuple(sorted((env or {}).items())),
             timeout_ms=None if timeout is None else to_ms(timeout, "timeout"),
-            fresh=fresh,
-            strict=strict,
+            fresh=check_flag("fresh", fresh),
+            strict=check_flag("strict", strict),
             limits=limits or Limits(),
         )
         find_program(checked, dict(checked.env).get("PATH", passed_on_environment().get("PATH")))

@@ -2,9 +2,13 @@
 
 import logging
 from collections import deque
+from collections.abc import Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from sandq import chance
+from sandq.model.backoff_function import BackoffFunction
 from sandq.model.job import Claim
 from sandq.model.outcome import Outcome
 from sandq.model.verdict import Action, decide
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sandq.flow")
 
+_NO_BACKOFFS: Mapping[str, BackoffFunction] = MappingProxyType({})
+
 #: Most settlements in one call: Redis is blocked while a script runs.
 BATCH = 256
 
@@ -23,7 +29,8 @@ BATCH = 256
 class Settler:
     """What one queue's attempts have come to, until Redis knows it."""
 
-    def __init__(self) -> None:
+    def __init__(self, backoffs: Mapping[str, BackoffFunction] = _NO_BACKOFFS) -> None:
+        self._backoffs = backoffs
         self._settlements: list[tuple[Held, Settlement]] = []
         self._progress: dict[str, Report] = {}
         self._logs: dict[str, deque[Report]] = {}
@@ -39,12 +46,15 @@ class Settler:
     def add(self, held: "Held", outcome: Outcome) -> None:
         """The end of an attempt."""
         claim = held.claim
-        verdict = decide(outcome, held.options, claim.attempts)
+        options = held.options
+        verdict = decide(outcome, options, claim.attempts, self._backoffs, chance.jitter)
         if verdict.action is not Action.COMPLETE and log.isEnabledFor(logging.INFO):
             failure = outcome.failure
             reason = outcome.released if failure is None else f"{failure.kind}: {failure.message}"
             log.info("job %s (%s): %s: %s", claim.id, claim.name, verdict.action.value, reason)
-        self._settlements.append((held, Settlement(claim, verdict)))
+        completes = verdict.action is Action.COMPLETE
+        retain = options.retain_completed if completes else options.retain_failed
+        self._settlements.append((held, Settlement(claim, verdict, retain)))
 
     def say(self, claim: Claim, message: Progress | Log) -> None:
         """What an attempt says: of progress the newest counts, of log rows the newest so many."""

@@ -15,21 +15,20 @@ import anyio
 from sandq import chance
 from sandq.child.pool import Pool
 from sandq.errors import SupervisorError
+from sandq.flow.calendar import Calendar
 from sandq.flow.claimer import Claimer
 from sandq.flow.desk import Desk
+from sandq.flow.heed import Heed
 from sandq.flow.janitor import Janitor
-from sandq.flow.lane import Lane
+from sandq.flow.lane import Lane, Served
 from sandq.flow.lease import Lease
+from sandq.flow.presence import Presence
 from sandq.flow.slot import run_slot
-from sandq.model.handler import Handler, HandlerFunction
+from sandq.model.handler import Handler
 from sandq.model.names import ANY_NAME
 from sandq.model.supervision import Supervision
-from sandq.store import calls
-from sandq.store.store import Store
 
 log = logging.getLogger("sandq.flow")
-
-Handlers = Mapping[str, Handler | HandlerFunction]
 
 #: How long the last outcomes may take to reach Redis when stopping, in seconds.
 SETTLE_WITHIN_S = 3.0
@@ -38,17 +37,17 @@ SETTLE_WITHIN_S = 3.0
 class Supervisor:
     """Runs the jobs of one or more queues with one pool of children.
 
-    `queues` maps a queue's name to its store and its handlers by job name. `first` is the name
-    whose handler serves jobs without one of their own.
+    `queues` maps a queue's name to what serves it. `first` is the name whose handler serves jobs
+    without one of their own.
     """
 
     def __init__(
         self,
-        queues: Mapping[str, tuple[Store, Handlers]],
+        queues: Mapping[str, Served],
         supervision: Supervision,
         first: str = ANY_NAME,
     ) -> None:
-        if not any(handlers for _, handlers in queues.values()):
+        if not any(served.handlers for served in queues.values()):
             raise SupervisorError("no handler is set; set one before running the queue")
 
         self.worker = chance.new_worker_id()
@@ -57,8 +56,8 @@ class Supervisor:
         # in the order they were set, each once: equal handlers share their children
         children = dict.fromkeys(
             handler
-            for _, handlers in queues.values()
-            for handler in handlers.values()
+            for served in queues.values()
+            for handler in served.handlers.values()
             if isinstance(handler, Handler)
         )
         self.pool = Pool(
@@ -69,9 +68,10 @@ class Supervisor:
             on_change=self._nudge,
         )
         self._lanes = [
-            Lane(name, store, handlers, self.pool, supervision.pool, first)
-            for name, (store, handlers) in queues.items()
+            Lane(name, served, self.pool, supervision.pool, first)
+            for name, served in queues.items()
         ]
+        self._presence = Presence(self._lanes, self._desk, self.worker, supervision.pool)
         self._stop = anyio.Event()
         self._stop_now = anyio.Event()
         self.started = anyio.Event()
@@ -83,8 +83,10 @@ class Supervisor:
         Raises StoreError when Redis cannot be reached at the start; later outages are waited out.
         """
         try:
-            for lane in self._lanes:
-                await lane.store.run(calls.counts())
+            calendars = [Calendar(lane) for lane in self._lanes]
+            for calendar in calendars:
+                # before the first claim: occurrences that were missed may have to be dropped
+                await calendar.run_once()
             async with self.pool, anyio.create_task_group() as group:
                 for lane in self._lanes:
                     claimer = Claimer(lane, self._desk, self.worker, self._supervision.lease_ms)
@@ -94,10 +96,15 @@ class Supervisor:
                     group.start_soon(run_slot, self._desk, self.pool)
                 group.start_soon(Lease(self._lanes, self._supervision.lease_ms).run)
                 group.start_soon(Janitor(self._lanes, self._supervision).run)
+                group.start_soon(Heed(self._lanes, self._desk).run)
+                group.start_soon(self._presence.run)
+                for calendar in calendars:
+                    group.start_soon(calendar.run)
                 self._nudge()
                 self.started.set()
                 await self._stop.wait()
                 await self._drain()
+                await self._presence.leave()
                 group.cancel_scope.cancel()
         finally:
             self.stopped.set()
@@ -110,6 +117,20 @@ class Supervisor:
         """Stop without waiting for running jobs: they are given back."""
         self._stop_now.set()
         self._stop.set()
+
+    def pause(self) -> None:
+        """Take no new jobs until `resume`; those that run go on."""
+        self._desk.pause()
+
+    def resume(self) -> None:
+        """Take jobs again."""
+        self._desk.resume()
+        self._nudge()
+
+    async def idle(self) -> None:
+        """Wait until no job runs here."""
+        while self._desk.running:
+            await self._desk.idle.wait()
 
     @property
     def busy(self) -> int:
@@ -134,6 +155,7 @@ class Supervisor:
             else:
                 # a function of this process, or a job that still waits for its child
                 self._desk.give_up(held)
+                held.end_now("stop")
         with anyio.move_on_after(SETTLE_WITHIN_S) as scope:
             for lane in self._lanes:
                 await lane.wait_until_settled()

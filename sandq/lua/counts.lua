@@ -9,6 +9,8 @@ local counts = {}
 for i = 1, 6 do
   counts[i] = redis.call('ZCARD', KEYS[i])
 end
+-- parked jobs are waiting, but for their group to have room
+counts[1] = counts[1] + redis.call('ZCARD', Keys.parked)
 counts[7] = redis.call('HEXISTS', Keys.meta, 'paused')
 
 return counts

@@ -1,6 +1,6 @@
 -- report: keep what running attempts say: progress and log rows
 -- KEYS    the queue's keys, in the order of sandq/store/keys.py
--- ARGV    now, kept, then for each report: id, token, 'progress' or 'log', text
+-- ARGV    now, kept, then for each report: id, token, kind ('progress' or 'log'), text
 -- REPLY   how many were kept; those of lost claims are not
 -- ERRORS  SANDQ_INVALID
 -- EVENTS  progress

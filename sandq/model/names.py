@@ -15,6 +15,9 @@ MAX_NAME_BYTES = 256
 #: Longest job id, in bytes of UTF-8.
 MAX_ID_BYTES = 256
 
+#: How the ids of a repeatable job's occurrences begin.
+REPEAT_PREFIX = "repeat:"
+
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _CONTROL_IN_NAME = re.compile(r"[\x00-\x1f\x7f]")
@@ -64,7 +67,8 @@ def check_job_name(name: str) -> str:
 def check_job_id(job_id: str) -> str:
     """`job_id`, if a caller may choose it.
 
-    Ids of digits alone are reserved: they are what the queue's own counter makes.
+    Reserved are ids of digits alone, which the queue's own counter makes, and those that begin
+    with "repeat:", which the occurrences of repeatable jobs have (seed 0).
     """
     if not isinstance(job_id, str) or job_id == "":
         raise InvalidInput(f"job id must be a text that is not empty: {job_id!r}")
@@ -72,6 +76,11 @@ def check_job_id(job_id: str) -> str:
         raise InvalidInput(
             f"job id {job_id!r} is reserved: ids of digits alone come from the queue's counter; "
             "add a letter"
+        )
+    if job_id.startswith(REPEAT_PREFIX):
+        raise InvalidInput(
+            f"job id {job_id!r} is reserved: ids that begin with {REPEAT_PREFIX!r} belong to "
+            "repeatable jobs; choose another beginning"
         )
     if _CONTROL.search(job_id):
         raise InvalidInput(f"job id {job_id!r} must hold no spaces and no control characters")

@@ -23,6 +23,7 @@ class FailureKind(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     HANDLER_MISSING = "handler_missing"
     STALLED = "stalled"
+    EXPIRED = "expired"
     OVERSIZE_PAYLOAD = "oversize_payload"
 
 
@@ -32,8 +33,8 @@ class Death:
 
     - `how`: "exit" or "signal".
     - `exit_code`: for "exit"; `signal`: a name such as "SIGKILL", for "signal".
-    - `by`: who ended it: "itself", "timeout", "stop", "protocol", "lease_lost", or "unknown"
-      for a signal that sandq did not send.
+    - `by`: who ended it: "itself", "timeout", "stop", "cancel", "protocol", "retired", or
+      "unknown" for a signal that sandq did not send.
     - `cpu_s`: processor time of the child and the children it waited for.
     - `max_rss_kb`: the largest resident size of one of its processes, in KiB.
     - `stderr_tail`: its last lines on the error stream.

@@ -92,7 +92,7 @@ def decode(text: bytes, max_depth: int = MAX_DEPTH) -> Any:
     return value
 
 
-def decode_stored(text: bytes) -> Any:
+def decode_stored(text: bytes | str) -> Any:
     """The value of a JSON text that sandq itself has stored, and so has checked before."""
     return orjson.loads(text)
 

@@ -1,7 +1,8 @@
 """The life of a job, as a table.
 
 Rules:
-1. A job is in exactly one state, and in the one sorted set that bears the state's name.
+1. A job is in exactly one state, and in the one sorted set that bears the state's name; a waiting
+   job whose group has no room is in `parked` instead of `waiting`.
 2. Every change of state is a row of `LEGAL`; a pair that is missing is refused, in Python and
    in Lua alike (`sandq/lua/include/states.lua` is generated from this table, and a test
    compares them).
@@ -24,8 +25,10 @@ class JobState(StrEnum):
 
 #: State -> the states it may change to.
 LEGAL: dict[JobState, frozenset[JobState]] = {
-    JobState.WAITING: frozenset({JobState.ACTIVE, JobState.DELAYED, JobState.CANCELLED}),
-    JobState.DELAYED: frozenset({JobState.WAITING, JobState.CANCELLED}),
+    JobState.WAITING: frozenset(
+        {JobState.ACTIVE, JobState.DELAYED, JobState.FAILED, JobState.CANCELLED}
+    ),
+    JobState.DELAYED: frozenset({JobState.WAITING, JobState.FAILED, JobState.CANCELLED}),
     JobState.ACTIVE: frozenset(
         {
             JobState.WAITING,

@@ -1,18 +1,25 @@
-"""What is to be done with a job after an attempt: a pure decision from the facts.
+"""What is to be done with a job after an attempt: a decision from the facts.
 
 | outcome                                     | verdict  | attempt spent |
 |---------------------------------------------|----------|---------------|
 | a value                                     | complete | no            |
 | a failure, attempts left, retryable         | retry    | yes           |
 | a failure, no attempts left or not retryable | fail     | yes           |
+| a failure whose named backoff gives up, or cannot be asked | fail | yes |
 | released                                    | release  | no            |
+
+The wait before a retry is what the handler asked for, else what the backoff says, else none.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 
-from sandq.model.options import StoredOptions
-from sandq.model.outcome import Outcome
+from sandq.model.backoff_function import BackoffFunction, ask_backoff
+from sandq.model.outcome import Failure, Outcome
+from sandq.model.payload import decode_stored
+from sandq.model.stored_options import StoredOptions
 
 
 class Action(StrEnum):
@@ -39,8 +46,27 @@ class Verdict:
     payload: bytes = b""
 
 
-def decide(outcome: Outcome, options: StoredOptions, failures_before: int) -> Verdict:
-    """The verdict on an attempt of a job that had failed `failures_before` times already."""
+_NO_BACKOFFS: Mapping[str, BackoffFunction] = MappingProxyType({})
+
+
+def _no_spread() -> float:
+    return 0.0
+
+
+def decide(
+    outcome: Outcome,
+    options: StoredOptions,
+    failures_before: int,
+    backoffs: Mapping[str, BackoffFunction] = _NO_BACKOFFS,
+    spread: Callable[[], float] = _no_spread,
+) -> Verdict:
+    """The verdict on an attempt of a job that had failed `failures_before` times already.
+
+    - `backoffs`: the functions of named backoffs; nothing that one of them does is an error here.
+    - `spread`: draws the part of a backoff's jitter that counts, from -1 to 1.
+
+    Pure but for calling these two.
+    """
     if outcome.value is not None:
         return Verdict(Action.COMPLETE, payload=outcome.value)
 
@@ -49,12 +75,32 @@ def decide(outcome: Outcome, options: StoredOptions, failures_before: int) -> Ve
         return Verdict(Action.RELEASE, delay_ms=outcome.delay_ms)
 
     failures = failures_before + 1
-    text = failure.to_text()
     if not failure.retryable or failures >= options.attempts:
-        return Verdict(Action.FAIL, kind=failure.kind.value, payload=text)
+        return _fail(failure)
+    if failure.retry_after_ms is not None:
+        return _retry(failure, failure.retry_after_ms)
+    if options.backoff is None:
+        return _retry(failure, 0)
+    if options.backoff.kind != "named":
+        return _retry(failure, options.backoff.after(failures, spread()))
 
-    delay_ms = failure.retry_after_ms
-    if delay_ms is None:
-        delay_ms = options.backoff.after(failures) if options.backoff is not None else 0
+    # decoded anew, so that the function cannot change what is stored
+    record = decode_stored(failure.to_text())
+    answer = ask_backoff(options.backoff, failures, record, backoffs)
+    if answer.delay_ms is not None:
+        return _retry(failure, answer.delay_ms)
+    if answer.problem:
+        message = f"{failure.message}; not tried again: {answer.problem}"
+        return _fail(replace(failure, message=message))
 
-    return Verdict(Action.RETRY, delay_ms=delay_ms, kind=failure.kind.value, payload=text)
+    return _fail(failure)
+
+
+def _retry(failure: Failure, delay_ms: int) -> Verdict:
+    return Verdict(
+        Action.RETRY, delay_ms=delay_ms, kind=failure.kind.value, payload=failure.to_text()
+    )
+
+
+def _fail(failure: Failure) -> Verdict:
+    return Verdict(Action.FAIL, kind=failure.kind.value, payload=failure.to_text())

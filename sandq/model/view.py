@@ -14,14 +14,23 @@ SHOWN = (
     "data",
     "opts",
     "priority",
+    "group",
+    "tags",
+    "metadata",
+    "dedup",
+    "repeat_key",
     "attempts",
     "claims",
     "stalls",
     "created_at",
     "due_at",
+    "expires_at",
     "started_at",
     "finished_at",
+    "retried_at",
     "worker",
+    "cancel_reason",
+    "discarded",
     "progress",
     "value",
     "failure",
@@ -59,13 +68,15 @@ class JobView:
 
     @property
     def state(self) -> JobState:
-        """Where the job is; a job just added is waiting or delayed."""
+        """Where the job is; a job just added is waiting, or delayed if it has a delay or `run_at`.
+
+        Whether `run_at` has passed already, only the server's clock knows.
+        """
         if self._record is not None:
             return self._record.state
+        later = self._new is not None and (self._new.delay_ms or "run_at" in self._extras)
 
-        return (
-            JobState.DELAYED if self._new is not None and self._new.delay_ms else JobState.WAITING
-        )
+        return JobState.DELAYED if later else JobState.WAITING
 
     @property
     def priority(self) -> int:
@@ -79,6 +90,33 @@ class JobView:
         options: dict[str, Any] = decode_stored(text) if text else {}
 
         return options
+
+    @property
+    def group(self) -> str | None:
+        """The tenant it counts for where limits are per group."""
+        return self._record.group if self._record is not None else self._extras.get("group")
+
+    @property
+    def tags(self) -> list[str]:
+        """The words to find it by."""
+        return list(self._record.tags if self._record is not None else self._extras.get("tags", ()))
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The caller's own texts by name."""
+        metadata: dict[str, str] = self.opts.get("metadata", {})
+
+        return metadata
+
+    @property
+    def dedup(self) -> str | None:
+        """The key it was added under, if it was to be added once."""
+        return self._record.dedup if self._record is not None else self._extras.get("dedup")
+
+    @property
+    def repeat_key(self) -> str | None:
+        """The key of the series it is an occurrence of; known once the job has been fetched."""
+        return self._record.repeat if self._record is not None else None
 
     @property
     def attempts(self) -> int:
@@ -106,6 +144,13 @@ class JobView:
         return _seconds(self._record.due_ms if self._record is not None else None)
 
     @property
+    def expires_at(self) -> float | None:
+        """After when it must not be started any more; None: never."""
+        expires_ms: int | None = self._extras.get("expires_at")
+
+        return _seconds(self._record.expires_ms if self._record is not None else expires_ms)
+
+    @property
     def started_at(self) -> float | None:
         """When the last attempt began."""
         return _seconds(self._record.started_ms if self._record is not None else None)
@@ -116,9 +161,24 @@ class JobView:
         return _seconds(self._record.finished_ms if self._record is not None else None)
 
     @property
+    def retried_at(self) -> float | None:
+        """When it was last put back by hand after it had ended."""
+        return _seconds(self._record.retried_ms if self._record is not None else None)
+
+    @property
     def worker(self) -> str | None:
         """The supervisor that claimed it last."""
         return self._record.worker if self._record is not None else None
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why it is being cancelled while it runs, or was cancelled; None if neither."""
+        return self._record.cancel if self._record is not None else None
+
+    @property
+    def discarded(self) -> bool:
+        """Whether a failure of the attempt that runs is final, whatever its attempts."""
+        return self._record is not None and self._record.discarded
 
     @property
     def progress(self) -> Any:
@@ -148,6 +208,14 @@ class JobView:
         assert source is not None, "a view is made of a new job or of a record"
 
         return source
+
+    @property
+    def _extras(self) -> dict[str, Any]:
+        """What the job was added with beside the rest; nothing once it has been fetched."""
+        text = b"" if self._record is not None or self._new is None else self._new.extras
+        extras: dict[str, Any] = decode_stored(text) if text else {}
+
+        return extras
 
 
 def _seconds(ms: int | None) -> float | None:

@@ -103,10 +103,10 @@ def read_error(error: Any) -> Failure:
         message=_cut(message, MESSAGE_KEPT) if isinstance(message, str) else "(no message)",
         type=_user_type(kind) if isinstance(kind, str) else None,
         stack=_cut(stack, STACK_KEPT) if isinstance(stack, str) else None,
-        code=_code(code),
+        code=error_code(code),
         data=data,
         retryable=retryable,
-        retry_after_ms=retry_after if _is_delay(retry_after) else None,
+        retry_after_ms=retry_after if is_delay(retry_after) else None,
     )
 
 
@@ -167,15 +167,19 @@ def _is_lenient_json(text: bytes) -> bool:
     return True
 
 
-def _is_delay(value: Any) -> bool:
+def is_delay(value: Any) -> bool:
+    """Whether a handler may ask for this delay, in milliseconds."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_MS
 
 
-def _code(code: Any) -> str | int | None:
+def error_code(code: Any) -> str | int | None:
+    """A handler's code of its error as it is kept: a text or an integer, or None."""
     if isinstance(code, str):
         return _cut(code, TYPE_KEPT)
+    if isinstance(code, bool) or not isinstance(code, int) or abs(code) >= 2**63:
+        return None
 
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
+    return int(code)
 
 
 def _user_type(kind: str) -> str:

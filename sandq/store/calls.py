@@ -1,6 +1,7 @@
-"""One pure builder per verb: what to send, and how to read the reply.
+"""One pure builder per verb of a job's straight way: what to send, and how to read the reply.
 
-A Call knows nothing of connections, so the async and the sync runner share every builder.
+The builders of all other verbs are in `sandq.store.verbs` and `sandq.store.reads`. A Call knows
+nothing of connections, so the async and the sync runner share every builder.
 `now` is empty for the server's own clock; tests give milliseconds.
 """
 
@@ -8,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sandq.model.job import Claim, JobRecord, NewJob
+from sandq.model.job import Claim, NewJob
 from sandq.model.states import JobState
 from sandq.model.verdict import Verdict
 from sandq.store.keys import LAYOUT
@@ -30,21 +31,30 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The reply of a claim: `next_due_ms` is None when nothing is delayed."""
+    """The reply of a claim.
+
+    `next_due_ms` is when a claim may find more, None if time alone brings nothing;
+    `next_fire_ms` is when a series has to make its next occurrence, None without series.
+    """
 
     now_ms: int
     lease_end_ms: int
     next_due_ms: int | None
     left: int
+    next_fire_ms: int | None
     claims: list[Claim]
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """A verdict on the attempt that a claim gave the right to."""
+    """A verdict on the attempt that a claim gave the right to.
+
+    `retain` says what is kept of the job if it ends: see `sandq.model.keep`.
+    """
 
     claim: Claim
     verdict: Verdict
+    retain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +75,30 @@ class Recovered:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """One log row: when (ms since 1970, the server's clock) and what (JSON text)."""
+def open_queue() -> Call[tuple[int, str, bytes]]:
+    """Learn the layout of the queue's data, and its settings: their version and their text.
 
-    at_ms: int
-    text: bytes
+    A queue without any data gets our layout.
+    """
+
+    def read(reply: Any) -> tuple[int, str, bytes]:
+        layout, version, settings = reply
+        return LAYOUT if layout is None else int(layout), text_of(version), settings or b""
+
+    return Call("open", (), read)
 
 
-def open_queue() -> Call[int]:
-    """Learn the layout of the queue's data; a queue without any gets ours."""
-    return Call("open", (), lambda reply: LAYOUT if reply is None else int(reply))
+def add(jobs: Sequence[NewJob], version: str = "", now: str = "") -> Call[list[str]]:
+    """Put jobs into the queue, all or none; the answer is their ids, in order.
 
-
-def add(jobs: Sequence[NewJob], now: str = "") -> Call[list[str]]:
-    """Put jobs into the queue, all or none; the answer is their ids, in order."""
-    args: list[Any] = [now]
+    `version` is that of the queue's settings they were made by; empty: any. StaleSettings is
+    raised when it is another one by now, QueueFull when the queue takes no more.
+    """
+    args: list[Any] = [now, version]
     for job in jobs:
-        args += (job.job_id, job.name, job.data, job.opts, job.priority, job.delay_ms)
-        args.append(1 if job.lifo else 0)
+        args += (job.job_id, job.name, job.data, job.opts, job.priority, job.delay_ms, job.extras)
 
-    return Call("add", args, _read_ids)
+    return Call("add", args, read_ids)
 
 
 def claim(
@@ -121,17 +134,18 @@ def settle_and_claim(
             verdict.delay_ms,
             verdict.kind,
             verdict.payload,
+            item.retain,
         )
 
     def read(reply: Any) -> tuple[list[str], Claimed]:
-        return _read_ids(reply[0]), _read_claimed(queue, token, reply[1])
+        return read_ids(reply[0]), _read_claimed(queue, token, reply[1])
 
     return Call("settle_and_claim", args, read)
 
 
-def disclaim(tokens: Sequence[str]) -> Call[list[str]]:
+def disclaim(tokens: Sequence[str], now: str = "") -> Call[list[str]]:
     """Give back what claims took whose replies were lost; the answer is the ids."""
-    return Call("disclaim", tuple(tokens), _read_ids)
+    return Call("disclaim", (now, *tokens), read_ids)
 
 
 def ring() -> Call[None]:
@@ -145,7 +159,7 @@ def renew(claims: Sequence[Claim], lease_ms: int, now: str = "") -> Call[set[str
     for item in claims:
         args += (item.id, item.token)
 
-    return Call("renew", args, lambda reply: set(_read_ids(reply)))
+    return Call("renew", args, lambda reply: set(read_ids(reply)))
 
 
 def recover(most: int, max_stalls: int, now: str = "") -> Call[list[Recovered]]:
@@ -153,16 +167,28 @@ def recover(most: int, max_stalls: int, now: str = "") -> Call[list[Recovered]]:
 
     def read(reply: Any) -> list[Recovered]:
         return [
-            Recovered(_text(job_id), JobState(state.decode()), _text(worker))
+            Recovered(text_of(job_id), JobState(state.decode()), text_of(worker))
             for job_id, state, worker in reply
         ]
 
     return Call("recover", (now, most, max_stalls), read)
 
 
-def promote(most: int, now: str = "") -> Call[int]:
-    """Move up to `most` due jobs to waiting; the answer is how many."""
-    return Call("promote", (now, most), lambda reply: int(reply[0]))
+def tend(now: str = "") -> Call[tuple[int, bool]]:
+    """Do what time alone brings: how many due jobs became waiting, and whether there is more."""
+    return Call("tend", (now,), lambda reply: (int(reply[0]), bool(reply[2])))
+
+
+def heed() -> Call[dict[str, str]]:
+    """The jobs that are to be stopped, and why."""
+
+    def read(reply: list[bytes]) -> dict[str, str]:
+        return {
+            text_of(job_id): text_of(reason).partition(" ")[2]
+            for job_id, reason in zip(reply[::2], reply[1::2], strict=True)
+        }
+
+    return Call("heed", (), read)
 
 
 def report(reports: Sequence[Report], now: str = "") -> Call[int]:
@@ -174,82 +200,33 @@ def report(reports: Sequence[Report], now: str = "") -> Call[int]:
     return Call("report", args, int)
 
 
-def look(job_ids: Sequence[str]) -> Call[list[JobRecord | None]]:
-    """The records of jobs, in order; None where there is no such job."""
-
-    def read(reply: Any) -> list[JobRecord | None]:
-        return [
-            _read_record(job_id, flat) if flat else None
-            for job_id, flat in zip(job_ids, reply, strict=True)
-        ]
-
-    return Call("look", tuple(job_ids), read)
+def read_ids(reply: list[bytes]) -> list[str]:
+    """The texts of a reply."""
+    return [text_of(item) for item in reply]
 
 
-def page(state: JobState, start: int, stop: int, newest_first: bool) -> Call[list[JobRecord]]:
-    """The records from the `start`-th to the `stop`-th job of a state (both counted from 0)."""
-
-    def read(reply: Any) -> list[JobRecord]:
-        return [_read_record(_text(job_id), flat) for job_id, flat in reply]
-
-    return Call("page", (state.value, start, stop, 1 if newest_first else 0), read)
-
-
-def counts() -> Call[dict[str, int]]:
-    """How many jobs are in each state; `paused` is those waiting in a paused queue."""
-
-    def read(reply: Any) -> dict[str, int]:
-        waiting, delayed, active, completed, failed, cancelled, paused = reply
-        return {
-            "waiting": 0 if paused else waiting,
-            "paused": waiting if paused else 0,
-            "delayed": delayed,
-            "active": active,
-            "completed": completed,
-            "failed": failed,
-            "cancelled": cancelled,
-        }
-
-    return Call("counts", (), read)
-
-
-def logs(job_id: str, start: int, stop: int) -> Call[tuple[int, list[LogRow]]]:
-    """How many log rows a job has, and those from `start` to `stop` (-1 is the last)."""
-
-    def read(reply: Any) -> tuple[int, list[LogRow]]:
-        rows = (row.split(b" ", 1) for row in reply[1])
-        return reply[0], [LogRow(int(at_ms), text) for at_ms, text in rows]
-
-    return Call("logs", (job_id, start, stop), read)
-
-
-def _read_ids(reply: list[bytes]) -> list[str]:
-    return [_text(item) for item in reply]
-
-
-def _text(item: bytes) -> str:
+def text_of(item: bytes) -> str:
+    """A text of a reply."""
     # whatever another producer may have written must not stop a supervisor
     return item.decode("utf-8", "backslashreplace")
 
 
-def _read_record(job_id: str, flat: list[bytes]) -> JobRecord:
-    return JobRecord.from_hash(job_id, dict(zip(flat[::2], flat[1::2], strict=True)))
-
-
 def _read_claimed(queue: str, token: str, reply: list[Any]) -> Claimed:
     now_ms, lease_end_ms, next_due, left = int(reply[0]), int(reply[1]), int(reply[2]), reply[3]
+    next_fire = int(reply[4])
 
     return Claimed(
         now_ms=now_ms,
         lease_end_ms=lease_end_ms,
         next_due_ms=None if next_due < 0 else next_due,
         left=left,
+        next_fire_ms=None if next_fire < 0 else next_fire,
         claims=[
             Claim(
                 queue,
-                _text(job_id),
+                text_of(job_id),
                 token,
-                _text(name),
+                text_of(name),
                 data,
                 opts,
                 int(attempts),
@@ -257,6 +234,6 @@ def _read_claimed(queue: str, token: str, reply: list[Any]) -> Claimed:
                 int(priority),
                 int(created),
             )
-            for job_id, name, data, opts, attempts, stalls, priority, created in reply[4:]
+            for job_id, name, data, opts, attempts, stalls, priority, created in reply[5:]
         ],
     )

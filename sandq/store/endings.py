@@ -7,7 +7,7 @@ another one takes the reading on. So nothing is left running when nobody waits.
 import asyncio
 
 from sandq import clock
-from sandq.model.events import ENDINGS
+from sandq.model.events import ENDINGS, Event, may_end_any
 from sandq.store.store import Store
 
 #: Longest blocking read, in seconds, and how often a waiter looks at its job all the same: an
@@ -15,16 +15,39 @@ from sandq.store.store import Store
 LOOK_AGAIN_S = 5.0
 
 
+class Waiter:
+    """One who waits for a job to end."""
+
+    __slots__ = ("_told", "changed", "job_id")
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        #: Set when the job is to be looked at.
+        self.changed = asyncio.Event()
+        self._told: Event | None = None
+
+    def tell(self, event: Event) -> None:
+        """An event says that the job has ended; the first counts until it is taken."""
+        self._told = self._told or event
+        self.changed.set()
+
+    def take(self) -> Event | None:
+        """The event that told of an end since this was asked last."""
+        told, self._told = self._told, None
+
+        return told
+
+
 class Endings:
     """Waiting for jobs of one queue to end, for asyncio code."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiters: dict[str, list[asyncio.Event]] = {}
+        self._waiters: dict[str, list[Waiter]] = {}
         self._after = ""
         self._reading = False
 
-    async def enter(self, job_id: str) -> asyncio.Event:
+    async def enter(self, job_id: str) -> Waiter:
         """Begin to wait; `leave` must follow. Events from now on are noticed, so the job is
         to be looked at after this and before `changed`."""
         if not self._waiters:
@@ -32,48 +55,55 @@ class Endings:
             # somebody may have begun meanwhile, from an earlier event
             if not self._waiters:
                 self._after = newest
-        event = asyncio.Event()
-        self._waiters.setdefault(job_id, []).append(event)
+        waiter = Waiter(job_id)
+        self._waiters.setdefault(job_id, []).append(waiter)
 
-        return event
+        return waiter
 
-    def leave(self, job_id: str, event: asyncio.Event) -> None:
+    def leave(self, waiter: Waiter) -> None:
         """Wait no more."""
-        waiters = self._waiters[job_id]
-        waiters.remove(event)
+        waiters = self._waiters[waiter.job_id]
+        waiters.remove(waiter)
         if not waiters:
-            del self._waiters[job_id]
+            del self._waiters[waiter.job_id]
         if not self._reading:
             self._wake_another()
 
-    async def changed(self, event: asyncio.Event) -> None:
+    async def changed(self, waiter: Waiter) -> None:
         """Return when the job may have ended."""
         until_s = clock.monotonic_s() + LOOK_AGAIN_S
-        while not event.is_set() and (left_s := until_s - clock.monotonic_s()) > 0:
+        while not waiter.changed.is_set() and (left_s := until_s - clock.monotonic_s()) > 0:
             if self._reading:
                 try:
-                    await asyncio.wait_for(event.wait(), left_s)
+                    await asyncio.wait_for(waiter.changed.wait(), left_s)
                 except TimeoutError:
                     return
             else:
                 await self._read(left_s)
-        event.clear()
+        waiter.changed.clear()
 
     async def _read(self, timeout_s: float) -> None:
         self._reading = True
         try:
             for entry in await self._store.events_after(self._after, timeout_s):
                 self._after = entry.id
-                if entry.kind.encode() in ENDINGS:
-                    for event in self._waiters.get(entry.job_id, ()):
-                        event.set()
+                if entry.kind in ENDINGS:
+                    for waiter in self._waiters.get(entry.job_id, ()):
+                        waiter.tell(entry)
+                elif may_end_any(entry):
+                    self._wake_all()
         finally:
             self._reading = False
+
+    def _wake_all(self) -> None:
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.changed.set()
 
     def _wake_another(self) -> None:
         # whoever is woken for nothing looks at its job, sees that nobody reads, and reads
         for waiters in self._waiters.values():
-            for event in waiters:
-                if not event.is_set():
-                    event.set()
+            for waiter in waiters:
+                if not waiter.changed.is_set():
+                    waiter.changed.set()
                     return

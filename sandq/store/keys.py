@@ -21,6 +21,23 @@ ORDER = (
     "events",
 )
 
+#: The keys a queue has one of; all others are named after a job, a tag, a series, and so on.
+SINGLE = (
+    *ORDER,
+    "parked",
+    "windows",
+    "expiry",
+    "cancelling",
+    "groups",
+    "kinds",
+    "totals",
+    "repeat",
+    "workers",
+    "limiter",
+    "metrics:completed",
+    "metrics:failed",
+)
+
 
 class QueueKeys:
     """The names of one queue's keys. They share a hash tag, so a queue is one cluster slot."""

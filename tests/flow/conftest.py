@@ -1,12 +1,18 @@
-"""Supervisors as processes of their own, to be signalled and killed."""
+"""Supervisors as processes of their own, to be signalled and killed, and some of this process."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 
+import anyio
 import pytest
+
+from sandq import Queue
+
+DEADLINE_S = 30
 
 
 class Supervisor:
@@ -62,3 +68,67 @@ def processes_of():
         return found
 
     return find
+
+
+class Ran:
+    """A handler that notes which occurrences of a series ran: their due times, in ms."""
+
+    def __init__(self):
+        self.due_ms = []
+        self.data = []
+        self._more = anyio.Event()
+
+    async def __call__(self, job):
+        self.due_ms.append(int(job.id.rpartition(":")[2]))
+        self.data.append(job.data)
+        self._more.set()
+        return job.data
+
+    async def at_least(self, count):
+        """Return when so many have run."""
+        with anyio.fail_after(DEADLINE_S):
+            while len(self.due_ms) < count:
+                self._more = anyio.Event()
+                await self._more.wait()
+
+    def without_gap(self, every_ms):
+        """Whether each occurrence came from the first one on, and none twice."""
+        first = min(self.due_ms)
+        end = first + len(self.due_ms) * every_ms
+
+        return sorted(self.due_ms) == list(range(first, end, every_ms))
+
+
+@pytest.fixture
+async def ran():
+    return Ran()
+
+
+@pytest.fixture
+async def supervisors(url, ran):
+    """Run supervisors of queue q in this process, with `ran` for their handler."""
+    async with AsyncExitStack() as stack:
+
+        async def start(count=1):
+            handles = []
+            for _ in range(count):
+                queue = await stack.enter_async_context(Queue("q", url))
+                queue.set_handler("*", ran)
+                handles.append(await stack.enter_async_context(queue.run(concurrency=4)))
+            return handles
+
+        yield start
+
+
+@pytest.fixture
+async def until():
+    """Ask again and again until an awaited condition holds; for what sends no event."""
+
+    async def wait(condition):
+        with anyio.fail_after(DEADLINE_S):
+            while not (answer := await condition()):
+                await anyio.lowlevel.checkpoint()
+
+        return answer
+
+    return wait

@@ -1,6 +1,7 @@
 """Jobs through `Queue.run`: retries, missing and broken handlers, functions, and what they say."""
 
 import sys
+from functools import partial
 
 import anyio
 import pytest
@@ -280,6 +281,24 @@ async def test_functions_serve_jobs_too(queue):
     assert (rows[0]["message"], rows[0]["fields"]) == ("hello", {"whom": "you"})
     assert (failure["type"], failure["message"]) == ("ValueError", "attempt 2 of 2")
     assert "test_slot.py" in failure["stack"]
+
+
+async def test_whatever_can_be_called_serves_jobs(queue):
+    class Greeter:
+        async def __call__(self, job):
+            return f"hello {job.data}"
+
+    async def greet(word, job):
+        return f"{word} {job.data}"
+
+    queue.set_handler("object", Greeter())
+    queue.set_handler("partial", partial(greet, "welcome"))
+    queue.set_handler("class", lambda job: str(job.data))
+    jobs = await queue.add_bulk((name, "you") for name in ("object", "partial", "class"))
+    async with queue.run():
+        values = [await job.finished(DEADLINE_S) for job in jobs]
+
+    assert values == ["hello you", "welcome you", "you"]
 
 
 async def test_a_function_that_is_too_slow_or_returns_no_json_fails(queue):

@@ -93,6 +93,7 @@ def test_every_block_is_known_here():
         "words.mjs",
         "words.sh",
         "add.py",
+        "more.py",
         "sandq.toml",
         "inside.py",
         "plain.py",
@@ -152,7 +153,10 @@ def test_the_configuration_runs_what_it_says(shell, supervisor):
         assert json.loads(told) == {"words": 2}
 
 
-@pytest.mark.parametrize(("file", "printed"), [("inside.py", "42"), ("plain.py", "{'words': 6}")])
+@pytest.mark.parametrize(
+    ("file", "printed"),
+    [("more.py", "cancelled"), ("inside.py", "42"), ("plain.py", "{'words': 6}")],
+)
 def test_a_program_runs_its_queue_itself(shell, file, printed):
     assert shell(f"python {file}") == f"{printed}\n"
 

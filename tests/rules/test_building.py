@@ -5,14 +5,16 @@ import pytest
 from sandq.errors import InvalidInput, JobCancelled, JobFailed, JobMissing, UnknownOption
 from sandq.model.building import (
     JOBS_AT_ONCE,
+    JobResult,
     check_state_names,
     ended_value,
     new_job,
     new_jobs,
 )
 from sandq.model.job import JobRecord, NewJob
-from sandq.model.options import JobOptions, Priority
+from sandq.model.options import DEFAULT_OPTIONS, JobOptions, Priority
 from sandq.model.payload import MAX_DATA_BYTES, JsonText
+from sandq.model.schedule import Repeat
 from sandq.model.states import JobState
 
 
@@ -23,13 +25,13 @@ def record(state, **fields):
 
 def test_a_job_without_options_is_all_defaults():
     assert new_job("resize", None, JobOptions()) == NewJob(
-        job_id="", name="resize", data=b"null", opts=b"", priority=0, delay_ms=0, lifo=False
+        job_id="", name="resize", data=b"null", opts=b"", priority=0, delay_ms=0, extras=b""
     )
 
 
 def test_every_option_has_its_place_in_the_new_job():
     options = JobOptions(
-        job_id="a", delay=1.5, priority=Priority.HIGH, lifo=True, attempts=2, timeout=1
+        job_id="a", delay=1.5, priority=Priority.HIGH, lifo=True, attempts=2, timeout=1, tags=["a"]
     )
     job = new_job("resize", {"src": "cat.jpg"}, options)
 
@@ -40,7 +42,7 @@ def test_every_option_has_its_place_in_the_new_job():
         opts=options.to_text(),
         priority=2,
         delay_ms=1_500,
-        lifo=True,
+        extras=b'{"lifo":true,"tags":["a"]}',
     )
     assert type(job.priority) is int
 
@@ -69,6 +71,68 @@ def test_data_may_be_as_long_as_the_limit_and_no_longer():
         new_job("a", longest + "x", JobOptions())
 
 
+def test_another_limit_of_data_may_be_given():
+    assert new_job("a", "xxx", JobOptions(), max_data_bytes=5).data == b'"xxx"'
+    with pytest.raises(InvalidInput, match="data is 6 bytes of JSON; at most 5 are allowed"):
+        new_job("a", "xxxx", DEFAULT_OPTIONS, max_data_bytes=5)
+
+
+@pytest.mark.parametrize("options", [{}, {"delay": 5}, {"run_at": 4_000_000_000}])
+def test_a_delay_may_be_as_long_as_the_queue_allows(options):
+    new_job("a", 1, JobOptions(**options), max_delay_ms=5_000)
+
+
+def test_a_longer_delay_than_the_queue_allows_is_refused():
+    with pytest.raises(InvalidInput, match=r"delay is 5\.001 s; the queue allows at most 5\.0 s"):
+        new_job("a", 1, JobOptions(delay="5001ms"), max_delay_ms=5_000)
+
+
+def test_the_defaults_hold_for_each_job_of_a_list():
+    jobs = new_jobs(
+        [
+            ("a", 1),
+            ("b", 2, {"attempts": 1}),
+            ("c", 3, {"priority": 7}),
+            ("d", 4, JobOptions(lifo=True)),
+        ],
+        stored_defaults={"attempts": 2, "priority": 1},
+        client_defaults={"priority": 2},
+    )
+
+    assert [(job.opts, job.priority) for job in jobs] == [
+        (b'{"attempts":2}', 2),
+        (b"", 2),
+        (b'{"attempts":2}', 7),
+        (b'{"attempts":2,"lifo":true}', 2),
+    ]
+
+
+def test_the_limits_of_the_queue_hold_for_each_job_of_a_list():
+    limits = {"max_data_bytes": 20, "max_delay_ms": 5_000, "group_key": "id"}
+
+    assert [job.extras for job in new_jobs([("a", {"id": "x"}), ("b", 1)], **limits)] == [
+        b'{"group":"x"}',
+        b"",
+    ]
+    for entry, message in [
+        (("c", "x" * 20), "data is 22 bytes"),
+        (("c", 1, {"delay": 6}), "delay is 6.0 s"),
+        (("c", {"id": "\n"}), "group, taken from 'id'"),
+    ]:
+        with pytest.raises(InvalidInput, match=f"job 1 of the list: {message}"):
+            new_jobs([("a", 1), entry], **limits)
+
+
+def test_a_series_is_no_job_of_a_list():
+    with pytest.raises(InvalidInput, match="job 1 of the list: repeat makes a series"):
+        new_jobs([("a", 1), ("b", 2, {"repeat": Repeat.every("1h")})])
+
+
+def test_defaults_that_cannot_be_ones_are_no_fault_of_a_job():
+    with pytest.raises(InvalidInput, match=r"^option 'job_id' cannot be a default"):
+        new_jobs([("a", 1)], stored_defaults={"job_id": "a"})
+
+
 def test_a_list_may_hold_pairs_and_triples_of_either_kind():
     jobs = new_jobs(
         [
@@ -81,13 +145,13 @@ def test_a_list_may_hold_pairs_and_triples_of_either_kind():
         ]
     )
 
-    assert [(job.name, job.data, job.priority, job.lifo) for job in jobs] == [
-        ("a", b"1", 0, False),
-        ("b", b"2", 0, False),
-        ("c", b"3", 0, False),
-        ("d", b"4", 2, False),
-        ("e", b"5", 0, True),
-        ("f", b"6", 0, False),
+    assert [(job.name, job.data, job.priority, job.extras) for job in jobs] == [
+        ("a", b"1", 0, b""),
+        ("b", b"2", 0, b""),
+        ("c", b"3", 0, b""),
+        ("d", b"4", 2, b""),
+        ("e", b"5", 0, b'{"lifo":true}'),
+        ("f", b"6", 0, b""),
     ]
 
 
@@ -157,6 +221,37 @@ def test_a_cancelled_and_a_missing_job_raise():
         ended_value("7", record("cancelled"))
     with pytest.raises(JobMissing, match="job '7' does not exist"):
         ended_value("7", None)
+
+
+@pytest.mark.parametrize(
+    ("found", "result", "done"),
+    [
+        (None, JobResult("7", None), False),
+        (record("waiting"), JobResult("7", JobState.WAITING), False),
+        (
+            record("delayed", failure=b'{"kind":"error"}'),
+            JobResult("7", JobState.DELAYED, None, {"kind": "error"}),
+            False,
+        ),
+        (record("active"), JobResult("7", JobState.ACTIVE), False),
+        (record("completed"), JobResult("7", JobState.COMPLETED), True),
+        (record("completed", value=b"null"), JobResult("7", JobState.COMPLETED), True),
+        (record("completed", value=b"0"), JobResult("7", JobState.COMPLETED, 0), True),
+        (record("completed", value=b'{"w":1}'), JobResult("7", JobState.COMPLETED, {"w": 1}), True),
+        (
+            record("failed", failure=b'{"kind":"error"}'),
+            JobResult("7", JobState.FAILED, None, {"kind": "error"}),
+            True,
+        ),
+        (record("cancelled"), JobResult("7", JobState.CANCELLED), True),
+    ],
+)
+def test_a_result_tells_not_yet_from_returned_none_from_no_such_job(found, result, done):
+    told = JobResult.of("7", found)
+
+    assert told == result
+    assert told.done is done
+    assert (told.state is None) == (found is None)
 
 
 def test_states_are_known_by_name_in_the_order_given():

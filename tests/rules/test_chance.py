@@ -46,3 +46,10 @@ def test_a_spread_number_is_evenly_spread(monkeypatch, drawn, number):
     monkeypatch.setattr("secrets.randbelow", lambda _: drawn)
 
     assert chance.spread(-1.0, 3.0) == pytest.approx(number, abs=1e-8)
+
+
+@pytest.mark.parametrize(("drawn", "number"), [(0, -1.0), (1 << 29, 0.0), ((1 << 30) - 1, 1.0)])
+def test_jitter_lies_evenly_on_both_sides(monkeypatch, drawn, number):
+    monkeypatch.setattr("secrets.randbelow", lambda _: drawn)
+
+    assert chance.jitter() == pytest.approx(number, abs=1e-8)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sandq import errors
-from sandq.errors import InvalidInput, JobFailed, SandqError, WaitTimeout
+from sandq.errors import InvalidInput, JobFailed, SandqError, StoreError, WaitTimeout, from_code
 
 ERRORS = [
     member
@@ -49,3 +49,29 @@ def test_a_failed_job_brings_its_failure_record():
 
     assert str(error) == "job '7' failed"
     assert error.failure == {"kind": "error"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.QueueFull, "SANDQ_FULL"),
+        (errors.QueueBusy, "SANDQ_BUSY"),
+        (errors.JobActive, "SANDQ_ACTIVE"),
+        (errors.IllegalState, "SANDQ_STATE"),
+        (errors.TokenMismatch, "SANDQ_TOKEN"),
+        (errors.StaleSettings, "SANDQ_STALE"),
+    ],
+)
+def test_what_the_scripts_refuse_has_these_codes(error, code):
+    assert error.code == code
+    assert issubclass(error, StoreError) == (error is errors.StaleSettings)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=IDS)
+def test_an_error_is_found_by_its_code(error):
+    assert from_code(error.code) is (None if error is SandqError else error)
+
+
+@pytest.mark.parametrize("code", ["", "ERR", "SANDQ", "SANDQ_", "sandq_full", "NOSCRIPT"])
+def test_another_code_is_no_error_of_ours(code):
+    assert from_code(code) is None

@@ -23,6 +23,15 @@ FULL = {
     b"progress": b"0.50",
     b"value": b" null",
     b"failure": b'{"kind":"error","message":"no"}',
+    b"group": "größe".encode(),
+    b"tags": b'["red","blue"]',
+    b"expires": b"1700000009000",
+    b"retried": b"1700000003000",
+    b"cancel": b"too slow",
+    b"discard": b"1",
+    b"repeat": b"resize:every:5",
+    b"dedup": b"once",
+    b"token": b"0123456789abcdef",
 }
 
 
@@ -47,6 +56,15 @@ def test_a_job_that_was_only_added_is_waiting_and_has_no_history():
         progress=None,
         value=None,
         failure=None,
+        group=None,
+        tags=(),
+        expires_ms=None,
+        retried_ms=None,
+        cancel=None,
+        discarded=False,
+        repeat=None,
+        dedup=None,
+        token=None,
     )
 
 
@@ -71,6 +89,15 @@ def test_every_field_of_the_hash_has_its_place():
         progress=b"0.50",
         value=b" null",
         failure={"kind": "error", "message": "no"},
+        group="größe",
+        tags=("red", "blue"),
+        expires_ms=1_700_000_009_000,
+        retried_ms=1_700_000_003_000,
+        cancel="too slow",
+        discarded=True,
+        repeat="resize:every:5",
+        dedup="once",
+        token="0123456789abcdef",
     )
 
 
@@ -80,6 +107,24 @@ def test_only_a_delayed_job_is_due(state):
 
     assert record.state is state
     assert record.due_ms == (1_700_000_000_500 if state is JobState.DELAYED else None)
+
+
+@pytest.mark.parametrize(("token", "known"), [(b"", None), (b"ab", "ab")])
+def test_a_token_that_was_taken_away_is_none(token, known):
+    record = JobRecord.from_hash("a", {**BORN, b"token": token})
+
+    assert record.token == known
+
+
+def test_a_token_is_not_printed():
+    assert "0123456789abcdef" not in repr(JobRecord.from_hash("a", FULL))
+
+
+@pytest.mark.parametrize("field", [b"name", b"worker", b"group", b"cancel", b"repeat", b"dedup"])
+def test_what_is_not_utf_8_is_read_all_the_same(field):
+    record = JobRecord.from_hash("a", {**BORN, field: b"a\xff"})
+
+    assert getattr(record, field.decode()) == "a\\xff"
 
 
 def test_fields_of_a_newer_version_are_passed_over():

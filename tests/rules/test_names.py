@@ -11,6 +11,7 @@ from sandq.model.names import (
     ANY_NAME,
     MAX_ID_BYTES,
     MAX_NAME_BYTES,
+    REPEAT_PREFIX,
     check_job_id,
     check_job_name,
     check_prefix,
@@ -23,6 +24,7 @@ SURROGATE = "a\ud800"
 
 def test_these_words_and_lengths_are_part_of_the_contract():
     assert ANY_NAME == "*"
+    assert REPEAT_PREFIX == "repeat:"
     assert (MAX_NAME_BYTES, MAX_ID_BYTES) == (256, 256)
 
 
@@ -81,6 +83,17 @@ def test_a_caller_may_choose_an_id_that_is_no_number(job_id):
 def test_ids_of_digits_alone_belong_to_the_counter(job_id):
     with pytest.raises(InvalidInput, match="reserved"):
         check_job_id(job_id)
+
+
+@pytest.mark.parametrize("job_id", ["repeat:", "repeat:a", "repeat:7:1700000000000"])
+def test_ids_of_occurrences_belong_to_repeatable_jobs(job_id):
+    with pytest.raises(InvalidInput, match=f"'{job_id}' is reserved: .*choose another beginning"):
+        check_job_id(job_id)
+
+
+@pytest.mark.parametrize("job_id", ["repeat", "repeats:a", "Repeat:a", "a-repeat:b"])
+def test_ids_that_only_look_like_those_of_occurrences_are_free(job_id):
+    assert check_job_id(job_id) == job_id
 
 
 @pytest.mark.parametrize("job_id", ["a b", " a", "a\t", "a\n", "a\x00", "\x1f", "a\x7f"])

@@ -1,49 +1,55 @@
 """What a caller may ask of a job, and the stored form of it."""
 
 import dataclasses
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sandq.errors import InvalidInput, UnknownOption
-from sandq.model.backoff import KINDS, Backoff
-from sandq.model.duration import MAX_MS
+from sandq.model.backoff import Backoff
+from sandq.model.keep import Keep
 from sandq.model.options import (
     DEFAULT_OPTIONS,
     MAX_ATTEMPTS,
     MAX_PRIORITY,
+    MAX_STACK_TRACES,
     JobOptions,
     OptionArgs,
     Priority,
-    StoredOptions,
     options_from,
-    read_options,
 )
+from sandq.model.schedule import Repeat
 
-MILLISECONDS = st.integers(1, MAX_MS)
-BACKOFFS = st.builds(Backoff, st.sampled_from(KINDS), st.integers(0, MAX_MS))
-STORED = st.builds(
-    StoredOptions,
-    attempts=st.integers(1, MAX_ATTEMPTS),
-    backoff=st.none() | BACKOFFS,
-    timeout_ms=st.none() | MILLISECONDS,
-    delay_ms=st.just(0) | MILLISECONDS,
-)
+SOON = datetime(2030, 1, 1, tzinfo=UTC)
+SOON_MS = 1_893_456_000_000
 
 
 def test_a_job_without_options_stores_none():
     assert JobOptions().to_text() == b""
-    assert read_options(b"") == StoredOptions()
+    assert JobOptions().to_extras() == b""
     assert options_from({}) is DEFAULT_OPTIONS
     assert JobOptions() == DEFAULT_OPTIONS
 
 
 def test_the_stored_form_holds_what_differs_from_the_defaults():
     options = JobOptions(
-        job_id="a", delay=1, priority=2, lifo=True, attempts=3, backoff=5, timeout="2s"
+        job_id="a",
+        delay=1,
+        expires_at=SOON,
+        priority=2,
+        lifo=True,
+        attempts=3,
+        backoff=5,
+        timeout="2s",
+        remove_on_complete=True,
+        remove_on_fail=Keep(100, "1d"),
+        result_ttl="1h",
+        stack_trace_limit=0,
+        tags=["red", "blue", "red"],
+        metadata={"by": "me"},
+        dedup="once",
+        dedup_ttl=60,
+        group="acme",
     )
 
     assert orjson.loads(options.to_text()) == {
@@ -52,6 +58,19 @@ def test_the_stored_form_holds_what_differs_from_the_defaults():
         "timeout_ms": 2_000,
         "delay_ms": 1_000,
         "lifo": True,
+        "remove_on_complete": {"count": 0},
+        "remove_on_fail": {"count": 100, "age_ms": 86_400_000},
+        "result_ttl_ms": 3_600_000,
+        "stack_trace_limit": 0,
+        "metadata": {"by": "me"},
+    }
+    assert orjson.loads(options.to_extras()) == {
+        "lifo": True,
+        "expires_at": SOON_MS,
+        "group": "acme",
+        "dedup": "once",
+        "dedup_ttl_ms": 60_000,
+        "tags": ["red", "blue"],
     }
 
 
@@ -67,62 +86,55 @@ def test_the_stored_form_holds_what_differs_from_the_defaults():
             {"backoff": Backoff.exponential("250ms")},
             b'{"backoff":{"type":"exponential","delay_ms":250}}',
         ),
+        ({"lifo": True}, b'{"lifo":true}'),
+        ({"remove_on_complete": False, "remove_on_fail": False}, b""),
+        ({"remove_on_complete": True}, b'{"remove_on_complete":{"count":0}}'),
+        ({"remove_on_fail": 100}, b'{"remove_on_fail":{"count":100}}'),
+        ({"remove_on_fail": Keep(age=1)}, b'{"remove_on_fail":{"age_ms":1000}}'),
+        ({"result_ttl": 0.5}, b'{"result_ttl_ms":500}'),
+        ({"stack_trace_limit": 10}, b'{"stack_trace_limit":10}'),
+        ({"metadata": {}}, b""),
+        ({"metadata": {"a": "b"}}, b'{"metadata":{"a":"b"}}'),
+        ({"tags": ["a"], "group": "g", "dedup": "d", "run_at": 1, "expires_at": 2}, b""),
     ],
 )
 def test_each_option_has_its_stored_member(arguments, text):
     assert options_from(arguments).to_text() == text
 
 
-@given(STORED)
-def test_what_a_supervisor_needs_survives_the_stored_form(stored):
-    options = JobOptions(
-        attempts=stored.attempts,
-        backoff=stored.backoff,
-        timeout=None if stored.timeout_ms is None else f"{stored.timeout_ms}ms",
-        delay=f"{stored.delay_ms}ms",
-    )
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"attempts": 2, "delay": 1, "priority": 1, "job_id": "a", "metadata": {"a": "b"}}, b""),
+        ({"lifo": True}, b'{"lifo":true}'),
+        ({"lifo": False, "tags": [], "group": None}, b""),
+        ({"run_at": SOON}, b'{"run_at":1893456000000}'),
+        ({"run_at": 0}, b'{"run_at":0}'),
+        ({"expires_at": 1_893_456_000.5}, b'{"expires_at":1893456000500}'),
+        ({"group": "acme"}, b'{"group":"acme"}'),
+        ({"dedup": "a:b"}, b'{"dedup":"a:b"}'),
+        ({"dedup": "a", "dedup_ttl": "1m"}, b'{"dedup":"a","dedup_ttl_ms":60000}'),
+        ({"tags": ("b", "a", "b")}, b'{"tags":["b","a"]}'),
+    ],
+)
+def test_what_the_adding_script_needs_travels_beside(arguments, text):
+    assert options_from(arguments).to_extras() == text
 
-    assert read_options(options.to_text()) == stored
 
-
-def test_members_of_a_newer_producer_are_ignored():
-    text = b'{"attempts":2,"colour":"red","lifo":true}'
-
-    assert read_options(text) == StoredOptions(attempts=2)
+def test_another_group_counts_only_if_the_options_name_none():
+    assert JobOptions().to_extras("acme") == b'{"group":"acme"}'
+    assert JobOptions(group="own").to_extras("acme") == b'{"group":"own"}'
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"{", "stored options are not JSON"),
-        (b"\xff", "stored options are not JSON"),
-        (b"[]", "stored options must be an object"),
-        (b"null", "stored options must be an object"),
-        (b'{"attempts":0}', "attempts must be a whole number"),
-        (b'{"attempts":"3"}', "attempts must be a whole number"),
-        (b'{"attempts":true}', "attempts must be a whole number"),
-        (b'{"delay_ms":-1}', "delay_ms must be a whole number"),
-        (b'{"delay_ms":1.5}', "delay_ms must be a whole number"),
-        (b'{"timeout_ms":0}', "timeout_ms must be a whole number"),
-        (b'{"timeout_ms":1e30}', "timeout_ms must be a whole number"),
-        (b'{"backoff":5}', "backoff must have the members"),
-        (b'{"backoff":{"type":"jitter","delay_ms":5}}', "backoff type 'jitter' is not known"),
-    ],
+    ("given", "kept"),
+    [(True, Keep(0)), (False, False), (5, Keep(5)), (0, Keep(0)), (Keep(1, 2), Keep(1, 2))],
 )
-def test_stored_options_nobody_could_have_meant_are_refused(text, message):
-    with pytest.raises(InvalidInput, match=message):
-        read_options(text)
+def test_what_is_kept_has_one_form(given, kept):
+    options = JobOptions(remove_on_complete=given, remove_on_fail=given)
 
-
-@given(st.binary() | st.from_regex(rb'\{"(attempts|delay_ms|timeout_ms|backoff)":.{0,9}\}'))
-def test_any_stored_options_are_read_or_refused(text):
-    try:
-        stored = read_options(text)
-    except InvalidInput:
-        return
-
-    assert stored.attempts >= 1
-    assert stored.delay_ms >= 0
+    assert options.remove_on_complete == options.remove_on_fail == kept
+    assert type(options.remove_on_complete) is type(kept)
 
 
 @pytest.mark.parametrize("delay", [5, 5.0, "5s", timedelta(seconds=5)])
@@ -131,36 +143,27 @@ def test_a_duration_as_backoff_means_a_fixed_one(delay):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "arguments",
     [
-        ({"priority": -1}, "priority must be a whole number from 0 to 2147483648"),
-        ({"priority": MAX_PRIORITY + 1}, "priority must be a whole number"),
-        ({"priority": 1.0}, "priority must be a whole number"),
-        ({"priority": True}, "priority must be a whole number"),
-        ({"priority": "1"}, "priority must be a whole number"),
-        ({"attempts": 0}, "attempts must be a whole number from 1 to 1000000"),
-        ({"attempts": MAX_ATTEMPTS + 1}, "attempts must be a whole number"),
-        ({"attempts": None}, "attempts must be a whole number"),
-        ({"attempts": 2.5}, "attempts must be a whole number"),
-        ({"delay": -1}, "delay must be between"),
-        ({"delay": None}, "delay must be seconds"),
-        ({"delay": "soon"}, "delay is not a duration"),
-        ({"timeout": 0}, "timeout must be more than zero"),
-        ({"timeout": "0ms"}, "timeout must be more than zero"),
-        ({"timeout": -1}, "timeout must be between"),
-        ({"lifo": 1}, "lifo must be True or False"),
-        ({"lifo": None}, "lifo must be True or False"),
-        ({"backoff": "soon"}, "backoff delay is not a duration"),
-        ({"backoff": -1}, "backoff delay must be between"),
-        ({"backoff": {"type": "fixed"}}, "backoff delay must be seconds"),
-        ({"job_id": ""}, "job id must be a text"),
-        ({"job_id": "7"}, "reserved"),
-        ({"job_id": 7}, "job id must be a text"),
+        {"delay": 0, "run_at": SOON},
+        {"delay": "0s", "run_at": SOON},
+        {"delay": 1, "expires_at": SOON},
+        {"run_at": SOON, "expires_at": SOON},
+        {"run_at": 1, "expires_at": 2},
+        {"job_id": "a", "dedup": "b"},
     ],
 )
-def test_a_value_out_of_range_is_refused(arguments, message):
-    with pytest.raises(InvalidInput, match=message):
-        options_from(arguments)
+def test_options_that_agree_are_allowed(arguments):
+    options = options_from(arguments)
+
+    assert {name: getattr(options, name) for name in arguments} == arguments
+
+
+def test_a_job_may_be_repeated_with_most_other_options():
+    repeat = Repeat.every("1h")
+    options = JobOptions(repeat=repeat, delay=0, attempts=3, tags=["a"], group="b", lifo=True)
+
+    assert options.repeat is repeat
 
 
 @pytest.mark.parametrize(
@@ -171,26 +174,16 @@ def test_a_value_out_of_range_is_refused(arguments, message):
         {"attempts": MAX_ATTEMPTS},
         {"delay": "36600d"},
         {"timeout": "1ms"},
+        {"result_ttl": "1ms"},
+        {"stack_trace_limit": MAX_STACK_TRACES},
+        {"dedup": "x" * 256, "dedup_ttl": "1ms"},
+        {"group": "two words"},
     ],
 )
 def test_the_ends_of_a_range_are_allowed(arguments):
     options = options_from(arguments)
 
     assert {name: getattr(options, name) for name in arguments} == arguments
-
-
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [("atempts", "attempts"), ("prio", "priority"), ("time_out", "timeout"), ("jobId", "job_id")],
-)
-def test_an_unknown_option_is_refused_with_the_nearest_known_one(name, hint):
-    with pytest.raises(UnknownOption, match=f"option '{name}' is not known; did you mean '{hint}'"):
-        options_from({name: 1})
-
-
-def test_an_option_like_no_other_is_refused_with_all_known_ones():
-    with pytest.raises(UnknownOption, match="known are: attempts, backoff, delay, job_id, lifo"):
-        options_from({"xyzzy": 1})
 
 
 def test_the_keyword_arguments_are_the_fields():
@@ -205,6 +198,21 @@ def test_named_priorities_run_from_critical_to_low():
 
     assert named == [("CRITICAL", 1), ("HIGH", 2), ("NORMAL", 3), ("LOW", 4)]
     assert JobOptions(priority=Priority.CRITICAL).priority == 1
+
+
+def test_options_can_be_compared_and_kept_in_sets():
+    one, other = (JobOptions(metadata={"a": "b"}, tags=["c"], backoff=1) for _ in range(2))
+
+    assert one == other
+    assert len({one, other}) == 1
+
+
+def test_the_metadata_given_may_change_afterwards():
+    metadata = {"a": "b"}
+    options = JobOptions(metadata=metadata)
+    metadata["a"] = "c"
+
+    assert options.metadata == {"a": "b"}
 
 
 def test_options_do_not_change():

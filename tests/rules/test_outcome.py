@@ -19,6 +19,7 @@ KINDS = {
     "protocol_error",
     "handler_missing",
     "stalled",
+    "expired",
     "oversize_payload",
 }
 

@@ -10,9 +10,11 @@ from sandq.model.states import FINAL, LEGAL, JobState, states_lua
 # from, to, what changes it so
 TRANSITIONS = [
     ("waiting", "active", "claim"),
-    ("waiting", "delayed", "move to delayed"),
+    ("waiting", "delayed", "its rate limit is reached"),
+    ("waiting", "failed", "it expires"),
     ("waiting", "cancelled", "cancel"),
     ("delayed", "waiting", "promote"),
+    ("delayed", "failed", "it expires"),
     ("delayed", "cancelled", "cancel"),
     ("active", "waiting", "release, recover, retry at once"),
     ("active", "delayed", "retry after a backoff"),
@@ -21,7 +23,7 @@ TRANSITIONS = [
     ("active", "cancelled", "cancel"),
     ("completed", "waiting", "run again"),
     ("failed", "waiting", "retry by hand"),
-    ("failed", "cancelled", "discard"),
+    ("failed", "cancelled", "cancel"),
     ("cancelled", "waiting", "retry by hand"),
 ]
 
@@ -68,11 +70,12 @@ def test_every_state_leads_back_to_waiting():
         assert JobState.WAITING in reached, start
 
 
-def test_a_job_ends_only_out_of_active_or_by_a_cancel():
-    endings = {(a, b) for a, targets in LEGAL.items() for b in targets if b in FINAL}
-    by_cancel = {(a, b) for a, b in endings if b is JobState.CANCELLED}
+def test_a_job_completes_only_out_of_active_and_fails_without_being_run_only_by_expiring():
+    sources = {b: {a for a in LEGAL if b in LEGAL[a]} for b in FINAL}
 
-    assert {a for a, _ in endings - by_cancel} == {JobState.ACTIVE}
+    assert sources[JobState.COMPLETED] == {JobState.ACTIVE}
+    assert sources[JobState.FAILED] == {JobState.ACTIVE, JobState.WAITING, JobState.DELAYED}
+    assert sources[JobState.CANCELLED] == set(JobState) - {JobState.COMPLETED, JobState.CANCELLED}
 
 
 def test_an_ended_job_never_becomes_active_without_waiting():

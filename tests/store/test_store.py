@@ -8,7 +8,7 @@ import pytest
 from sandq.errors import LayoutMismatch, StoreDenied, StoreError, StoreUnreachable
 from sandq.model.building import new_job
 from sandq.model.options import JobOptions
-from sandq.store import calls, connect
+from sandq.store import calls, connect, reads
 from sandq.store.find import find_queues
 from sandq.store.store import Store, SyncStore
 
@@ -55,16 +55,16 @@ def test_closing_twice_is_harmless_and_a_call_opens_again(store):
     store.close()
     store.close()
 
-    assert store.run(calls.counts())["waiting"] == 1
+    assert store.run(reads.counts())["waiting"] == 1
 
 
 async def test_the_async_store_closes_twice_as_well(url):
     store = Store("q", url)
-    await store.run(calls.counts())
+    await store.run(reads.counts())
     await store.close()
     await store.close()
 
-    assert (await store.run(calls.counts()))["waiting"] == 0
+    assert (await store.run(reads.counts()))["waiting"] == 0
     await store.close()
 
 
@@ -89,9 +89,9 @@ async def test_a_server_that_is_not_there_is_unreachable(closed_port):
     url = f"redis://user:secret@127.0.0.1:{closed_port}/0"
 
     with pytest.raises(StoreUnreachable, match="is the server running") as sync_error:
-        SyncStore("q", url).run(calls.counts())
+        SyncStore("q", url).run(reads.counts())
     with pytest.raises(StoreUnreachable) as async_error:
-        await Store("q", url).run(calls.counts())
+        await Store("q", url).run(reads.counts())
 
     for error in (sync_error, async_error):
         assert "secret" not in str(error.value)
@@ -103,11 +103,11 @@ async def test_a_wrong_password_is_denied(server):
     try:
         url = f"unix://:wrong@{server.socket}"
         with pytest.raises(StoreDenied, match="check the user name and the password") as error:
-            SyncStore("q", url).run(calls.counts())
+            SyncStore("q", url).run(reads.counts())
         with pytest.raises(StoreDenied):
-            await Store("q", url).run(calls.counts())
+            await Store("q", url).run(reads.counts())
         with pytest.raises(StoreDenied):
-            SyncStore("q", server.url).run(calls.counts())
+            SyncStore("q", server.url).run(reads.counts())
     finally:
         server.client.config_set("requirepass", "")
 
@@ -116,7 +116,7 @@ async def test_a_wrong_password_is_denied(server):
 
 def test_a_url_that_is_none_is_refused():
     with pytest.raises(StoreError, match="cannot be used"):
-        SyncStore("q", "http://localhost").run(calls.counts())
+        SyncStore("q", "http://localhost").run(reads.counts())
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_without_any_url_the_embedded_server_is_started(monkeypatch, tmp_path):
         ids = store.run(calls.add([JOB]))
         store.close()
         again = SyncStore("q")
-        counts = again.run(calls.counts())
+        counts = again.run(reads.counts())
         again.close()
     finally:
         embedded.stop()

@@ -12,6 +12,16 @@ local Keys = {
 }
 -- every key of a queue shares its hash tag, so the keys made here are in the same cluster slot
 Keys.base = string.sub(KEYS[1], 1, -string.len('waiting') - 1)
+-- any other name is a key of its own: parked, windows, expiry, cancelling, groups, kinds, totals,
+-- workers, and repeat as `series`; made when it is asked for, for every call runs this
+setmetatable(Keys, {
+  __index = function(keys, name)
+    local key = keys.base .. (name == 'series' and 'repeat' or name)
+    rawset(keys, name, key)
+
+    return key
+  end,
+})
 
 -- the number of this layout; a queue gets it with its first job
 Keys.LAYOUT = 1
@@ -22,4 +32,33 @@ end
 
 function Keys.logs(id)
   return Keys.base .. 'logs:' .. id
+end
+
+function Keys.failures(id)
+  return Keys.base .. 'failures:' .. id
+end
+
+function Keys.tag(tag)
+  return Keys.base .. 'tag:' .. tag
+end
+
+function Keys.dedup(key)
+  return Keys.base .. 'dedup:' .. key
+end
+
+-- the window of the whole queue, or of one group
+function Keys.limiter(group)
+  return Keys.base .. 'limiter' .. (group and ':' .. group or '')
+end
+
+function Keys.one_series(key)
+  return Keys.base .. 'repeat:' .. key
+end
+
+function Keys.metrics(kind)
+  return Keys.base .. 'metrics:' .. kind
+end
+
+function Keys.worker(worker)
+  return Keys.base .. 'worker:' .. worker
 end

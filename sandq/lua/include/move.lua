@@ -2,10 +2,16 @@
 -- include: keys
 -- include: clock
 -- include: states
+-- include: sets
+-- include: tally
+-- include: wake
+-- include: indexes
 --
--- Changes of the sorted sets are gathered and written by Move.flush(), one command per set,
--- so that a batch of jobs costs no more commands than one job. A script that moves jobs and
--- then reads the sets flushes in between.
+-- Changes are gathered and written by Move.flush(): a script that moves jobs and then reads the
+-- sets flushes in between.
+--
+-- A job is a table here: id, place, priority, and for the few that have them (field `extra`)
+-- group, dedup, expires, tags, cancel, discard.
 local Move = {}
 
 -- jobs without a priority come after all that have one (2^32 > the largest priority)
@@ -14,36 +20,25 @@ local LAST_RANK = '4294967296'
 local MIDDLE = 4503599627370496
 local MIDDLE_PLACE = string.format('%014x', MIDDLE)
 local PLACE_LENGTH = 14
--- Lua's unpack takes some 8,000 values
-local CHUNK = 4000
+-- digits of a rank in the member of a parked job
+local RANK_LENGTH = 10
 
-local adds = {}
-local drops = {}
+-- states in which a job has ended
+Move.FINAL = { completed = true, failed = true, cancelled = true }
 
-local function gather(lists, set, first, second)
-  local list = lists[set]
-  if not list then
-    list = {}
-    lists[set] = list
-  end
-  list[#list + 1] = first
-  if second then
-    list[#list + 1] = second
-  end
-end
-
-local function write(command, lists)
-  for set, list in pairs(lists) do
-    for from = 1, #list, CHUNK do
-      redis.call(command, Keys[set], unpack(list, from, math.min(from + CHUNK - 1, #list)))
-    end
-    lists[set] = nil
-  end
-end
+-- group -> how many of its jobs are active no more, or will not be
+local freed = {}
 
 function Move.flush()
-  write('ZREM', drops)
-  write('ZADD', adds)
+  Sets.write()
+  if next(freed) then
+    for group, n in pairs(freed) do
+      Move.unpark(group, n)
+    end
+    freed = {}
+    Sets.write()
+  end
+  Tally.flush()
 end
 
 -- The next n numbers of a counter of the queue, `ids` or `seq` (for places); the answer is the
@@ -56,8 +51,9 @@ function Move.place(number, lifo)
   return string.format('%014x', lifo and MIDDLE - number or MIDDLE + number)
 end
 
-function Move.is_lifo(place)
-  return place < MIDDLE_PLACE
+-- A place at the back of the job's rank; at the front, if it is lifo.
+function Move.new_place(job)
+  return Move.place(Move.numbers('seq', 1), job.place < MIDDLE_PLACE)
 end
 
 function Move.rank(priority)
@@ -66,6 +62,28 @@ function Move.rank(priority)
   end
 
   return priority
+end
+
+-- Fill in what only some jobs have.
+function Move.extend(job)
+  local f = redis.call('HMGET', Keys.job(job.id), 'group', 'dedup', 'expires', 'tags', 'cancel',
+    'discard', 'dedup_ttl')
+  job.extra = true
+  job.group, job.dedup, job.expires, job.tags = f[1], f[2], f[3], f[4]
+  job.cancel, job.discard, job.dedup_ttl = f[5], f[6], f[7]
+
+  return job
+end
+
+-- A job as it is now, or nil.
+function Move.read(id)
+  local f = redis.call('HMGET', Keys.job(id), 'place', 'state', 'priority', 'token', 'extra')
+  if not f[1] then
+    return nil
+  end
+  local job = { id = id, place = f[1], state = f[2] or 'waiting', priority = f[3], token = f[4] }
+
+  return f[5] and Move.extend(job) or job
 end
 
 -- A new job; fields is the flat list of its hash. A waiting job stores no state: most jobs
@@ -77,61 +95,125 @@ function Move.create(id, place, priority, due, fields)
     fields[#fields + 1] = 'delayed'
     fields[#fields + 1] = 'due'
     fields[#fields + 1] = text
-    gather(adds, 'delayed', text, place .. id)
+    Sets.add('delayed', text, place .. id)
   else
-    gather(adds, 'waiting', Move.rank(priority), place .. id)
+    Sets.add('waiting', Move.rank(priority), place .. id)
   end
   redis.call('HSET', Keys.job(id), unpack(fields))
 end
 
--- Take up to n jobs off the head of waiting; each answer is {place, id}. Move.change must
--- follow for each of them, with from = 'waiting' and popped = true.
+-- The job in a member of waiting or delayed.
+function Move.placed(member)
+  return { place = string.sub(member, 1, PLACE_LENGTH), id = Move.placed_id(member) }
+end
+
+function Move.placed_id(member)
+  return string.sub(member, PLACE_LENGTH + 1)
+end
+
+-- The id in a member of parked: group, a zero byte, rank, place, id.
+function Move.parked_id(member)
+  local group_end = string.find(member, '\0', 1, true)
+
+  return string.sub(member, group_end + RANK_LENGTH + PLACE_LENGTH + 1)
+end
+
+-- Take up to n jobs off the head of waiting. For each of them Move.change must follow with
+-- from = 'waiting' and popped = true, or Move.park.
 function Move.pop(n)
   local popped = redis.call('ZPOPMIN', Keys.waiting, n)
   local jobs = {}
   for i = 1, #popped, 2 do
-    jobs[#jobs + 1] = {
-      place = string.sub(popped[i], 1, PLACE_LENGTH),
-      id = string.sub(popped[i], PLACE_LENGTH + 1),
-    }
+    jobs[#jobs + 1] = Move.placed(popped[i])
   end
 
   return jobs
 end
 
--- The jobs of delayed that are due, {place, id} each, at most n of them.
+-- The jobs of delayed that are due, at most n of them.
 function Move.due(now, n)
-  local members = redis.call('ZRANGEBYSCORE', Keys.delayed, '-inf', Clock.text(now), 'LIMIT', 0, n)
-  local jobs = {}
-  for i, member in ipairs(members) do
-    jobs[i] = {
-      place = string.sub(member, 1, PLACE_LENGTH),
-      id = string.sub(member, PLACE_LENGTH + 1),
-    }
+  local jobs = redis.call('ZRANGEBYSCORE', Keys.delayed, '-inf', Clock.text(now), 'LIMIT', 0, n)
+  for i, member in ipairs(jobs) do
+    jobs[i] = Move.placed(member)
   end
 
   return jobs
 end
 
-local function member(set, id, place)
-  if set == 'waiting' or set == 'delayed' then
-    return place .. id
+function Move.parked_member(job)
+  local rank = string.format('%0' .. RANK_LENGTH .. 'd', Move.rank(job.priority))
+
+  return job.group .. '\0' .. rank .. job.place .. job.id
+end
+
+-- A popped job whose group has no room steps aside: it is waiting still, but not in the way.
+function Move.park(job)
+  Sets.add('parked', 0, Move.parked_member(job))
+end
+
+-- Up to n jobs of a group come back from the side, first come first: how many, and whether there
+-- are more of them.
+function Move.unpark(group, n)
+  local members = redis.call('ZRANGEBYLEX', Keys.parked, '[' .. group .. '\0', '(' .. group .. '\1',
+    'LIMIT', 0, n + 1)
+  local more = table.remove(members, n + 1)
+  for _, member in ipairs(members) do
+    local rest = string.sub(member, #group + 2)
+    Sets.drop('parked', member)
+    Sets.add('waiting', string.sub(rest, 1, RANK_LENGTH), string.sub(rest, RANK_LENGTH + 1))
+  end
+  if #members > 0 then
+    Wake.ring()
   end
 
-  return id
+  return #members, more ~= nil
+end
+
+local function leave(job, from)
+  if from == 'waiting' or from == 'delayed' then
+    Sets.drop(from, job.place .. job.id)
+    if job.group and from == 'waiting' then
+      local member = Move.parked_member(job)
+      job.parked = redis.call('ZSCORE', Keys.parked, member)
+      Sets.drop('parked', member)
+    end
+  else
+    Sets.drop(from, job.id)
+  end
+end
+
+-- Another job of the group may start instead of this one; it had no turn if it was parked.
+function Move.call_another(job)
+  if job.group and not job.parked then
+    freed[job.group] = (freed[job.group] or 0) + 1
+  end
 end
 
 -- One change of state. `score` is what the new set is ordered by: the rank in waiting, due ms in
 -- delayed, lease end ms in active, finish ms in the final states. `new_place` is given when
--- the job goes to the back. `fields` is a flat list written with the state.
-function Move.change(id, place, from, to, score, fields, popped, new_place)
+-- the job goes to the back. `fields` is a flat list written with the state; a job that fails
+-- has its `kind` among them, first.
+function Move.change(job, from, to, score, fields, popped, new_place)
   if not States.legal[from] or not States.legal[from][to] then
-    error('illegal change of state ' .. from .. ' -> ' .. to .. ' of job ' .. id)
+    error('illegal change of state ' .. from .. ' -> ' .. to .. ' of job ' .. job.id)
   end
   if not popped then
-    gather(drops, from, member(from, id, place))
+    leave(job, from)
+    Indexes.leave(job, from)
   end
-  gather(adds, to, score, member(to, id, new_place or place))
+  if from == 'active' or (Move.FINAL[to] and Indexes.UNSTARTED[from]) then
+    Move.call_another(job)
+  end
+  Indexes.change(job, from, to, fields[2])
+  if Move.FINAL[to] then
+    Indexes.release_dedup(job)
+  end
+
+  if to == 'waiting' or to == 'delayed' then
+    Sets.add(to, score, (new_place or job.place) .. job.id)
+  else
+    Sets.add(to, score, job.id)
+  end
   if new_place then
     fields[#fields + 1] = 'place'
     fields[#fields + 1] = new_place
@@ -140,10 +222,28 @@ function Move.change(id, place, from, to, score, fields, popped, new_place)
     fields[#fields + 1] = 'due'
     fields[#fields + 1] = score
   end
-  redis.call('HSET', Keys.job(id), 'state', to, unpack(fields))
+  redis.call('HSET', Keys.job(job.id), 'state', to, unpack(fields))
 end
 
 -- A job whose hash is gone leaves the set it was in.
 function Move.forget(set_member, from)
-  gather(drops, from, set_member)
+  Sets.drop(from, set_member)
+end
+
+-- A repair: whatever the job was, it is this; its other entries are forgotten, no counter follows.
+function Move.mend(job, state, score, member, fields)
+  Sets.add(state, score, member)
+  redis.call('HSET', Keys.job(job.id), 'state', state, 'place', job.place, unpack(fields))
+end
+
+-- The job goes, with all that is kept of it. Nobody is called in its stead if it has not started:
+-- who removes one such job says Move.call_another, who removes all has no use for more of them.
+function Move.remove(job, from)
+  leave(job, from)
+  Indexes.leave(job, from)
+  if from == 'active' then
+    Move.call_another(job)
+  end
+  Indexes.remove(job, from)
+  redis.call('UNLINK', Keys.job(job.id), Keys.logs(job.id), Keys.failures(job.id))
 end
