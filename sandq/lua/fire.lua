@@ -23,16 +23,25 @@ end
 local spec = Series.read(key)
 local reply = { 'fired' }
 local made = 0
+
+-- The plan counts on an occurrence that is dropped; if it has been started all the same, one less
+-- may be made.
+local function may_make()
+  return spec.made + made < spec.limit
+end
+
 if spec then
   if ARGV[4] == '1' and Series.drop(key, tonumber(due)) then
     made = made - 1
   end
   for i = 6, #ARGV do
-    reply[#reply + 1] = Series.make(key, spec, tonumber(ARGV[i]), now)
-    made = made + 1
+    if may_make() then
+      reply[#reply + 1] = Series.make(key, spec, tonumber(ARGV[i]), now)
+      made = made + 1
+    end
   end
 end
-if spec and ARGV[5] ~= '' then
+if spec and ARGV[5] ~= '' and may_make() then
   reply[#reply + 1] = Series.make(key, spec, tonumber(ARGV[5]), now)
   redis.call('ZADD', Keys.series, ARGV[5], key)
   redis.call('HINCRBY', Keys.one_series(key), 'made', made + 1)

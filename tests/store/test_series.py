@@ -16,11 +16,11 @@ class Series:
         self.bench = bench
         self.first = bench.now + EVERY
 
-    def upsert(self, first=None, data=b"1", key="s", **extras):
+    def upsert(self, first=None, data=b"1", key="s", rule=b"{}", **extras):
         job = self.bench.new(data=data, **extras)
         first = self.first if first is None else first
         return self.bench.run(
-            verbs.upsert_series(key, first, self.bench.now, b"{}", job, str(self.bench.now))
+            verbs.upsert_series(key, first, self.bench.now, rule, job, str(self.bench.now))
         )
 
     def fire(self, due=None, following=-1, *, drop=False, catch_up=()):
@@ -263,3 +263,18 @@ def test_a_claim_says_when_a_series_is_due_next(bench, series):
 
     assert bench.ask().next_fire_ms == series.first
     assert bench.run(calls.tend(str(bench.now))) == (0, False)
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_limit_holds_though_an_occurrence_that_was_to_be_dropped_has_been_started(
+    bench, series, started
+):
+    series.upsert(rule=b'{"every_ms":1000,"limit":1}')
+    bench.now = series.first + 5 * EVERY
+    if started:
+        assert len(bench.take()) == 1
+
+    made = series.fire(drop=True)
+
+    assert len(made) == (0 if started else 1)
+    assert len(series.listed()[1]) == (0 if started else 1), "the series has ended"

@@ -14,14 +14,16 @@ end
 
 -- What the jobs of a series are made of, or nil.
 function Series.read(key)
-  local f = redis.call('HMGET', Keys.one_series(key), 'name', 'data', 'opts', 'priority', 'extras', 'made')
+  local f = redis.call('HMGET', Keys.one_series(key), 'name', 'data', 'opts', 'priority', 'extras', 'made',
+    'rule')
   if not f[1] then
     return nil
   end
   local extras = f[5] ~= '' and cjson.decode(f[5]) or {}
   extras.repeat_key = key
 
-  return { name = f[1], data = f[2], opts = f[3], priority = f[4], extras = extras, made = tonumber(f[6]) }
+  return { name = f[1], data = f[2], opts = f[3], priority = f[4], extras = extras, made = tonumber(f[6]),
+    limit = tonumber(string.match(f[7] or '', '"limit":(%d+)')) or math.huge }
 end
 
 -- One occurrence, due at `ms`; nothing if there is such a job already. The answer is its id, or nil.
