@@ -45,7 +45,9 @@ class Queue(HandlerRegistry, Management, Reading):
     - `id_factory`: makes the ids of jobs that are added without one; None: the queue counts.
 
     Nothing is sent before the first call. Every method may raise StoreError (StoreUnreachable,
-    StoreDenied). Close it, or use it as an async context manager.
+    StoreDenied). Close it, or use it as an async context manager; used again, it opens again. It is
+    for one event loop at a time: `asyncio.run` may be called again and again, and what a run has
+    opened ends with it. Threads share a `sandq.sync.Queue` instead.
     """
 
     def __init__(

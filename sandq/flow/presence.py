@@ -43,6 +43,11 @@ class Presence:
         #: What each queue was told last, and when, by the monotonic clock.
         self._said: dict[str, tuple[list[str], float]] = {}
 
+    async def arrive(self) -> None:
+        """Say so for the first time."""
+        for lane in self._lanes:
+            await self._beat(lane, KEPT_MS)
+
     async def run(self) -> None:
         """Say so for ever, soon after anything has changed."""
         while True:

@@ -87,6 +87,7 @@ class Supervisor:
             for calendar in calendars:
                 # before the first claim: occurrences that were missed may have to be dropped
                 await calendar.run_once()
+            await self._presence.arrive()
             async with self.pool, anyio.create_task_group() as group:
                 for lane in self._lanes:
                     claimer = Claimer(lane, self._desk, self.worker, self._supervision.lease_ms)

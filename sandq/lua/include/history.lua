@@ -9,7 +9,8 @@ History.MOST = 1000
 function History.keep(id, kept)
   local key = Keys.failures(id)
   if kept == 0 then
-    redis.call('UNLINK', key)
+    -- an empty range: nothing stays
+    redis.call('LTRIM', key, 1, 0)
     return
   end
 
