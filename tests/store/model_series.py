@@ -1,6 +1,7 @@
 """The whole model: series of repeated jobs, and everything as it should be stored."""
 
 import hashlib
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ class Series:
     rule: bytes
     job: NewJob
     extras: dict
+    limit: float = math.inf
     made: int = 1
 
 
@@ -46,10 +48,12 @@ class Model(Verbs):
         series = self.series.get(key)
         if series is None or series.due != due:
             return None
-        made = -1 if drop and self._drop(key, due) else 0
-        ids = [self._make(key, ms) for ms in catch_up]
-        made += len(ids)
-        if following is None:
+        made, ids = -1 if drop and self._drop(key, due) else 0, []
+        for ms in catch_up:
+            if series.made + made < series.limit:
+                ids.append(self._make(key, ms))
+                made += 1
+        if following is None or series.made + made >= series.limit:
             del self.series[key]
         else:
             ids.append(self._make(key, following))

@@ -151,6 +151,7 @@ class Life(Steps):
         self.did("empty", answer[0])
 
 
-@pytest.mark.timeout(240)
+# a failure is made small before it is told, for five minutes at most
+@pytest.mark.timeout(600)
 def test_the_life_of_jobs_is_as_in_the_model(each_server):
     run_machine(Life, each_server, EFFECTS)

@@ -1,5 +1,7 @@
 """Limits, groups and series against a model, while jobs go their way."""
 
+import math
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
@@ -45,7 +47,7 @@ EFFECTS = [
     "parked: rate", "parked: back for another", "parked: called back", "parked: called later",
     "rate: delayed", "rate of a group: delayed", "tend: back", "tend: promoted",
     "upsert_series: new", "upsert_series: replaced", "upsert_series: started", "fire", "fire: late",
-    "fire: dropped", "fire: caught up", "fire: ended", "remove_series", "settle: called off",
+    "fire: dropped", "fire: caught up", "fire: ended", "fire: limit reached", "remove_series", "settle: called off",
     "recover: waiting", "remove: active", "retry: failed",
 ]  # fmt: skip
 
@@ -104,11 +106,13 @@ class Limits(Steps):
         first_ms=st.sampled_from([0, 20, 50]),
         priority=st.sampled_from([0, 1]),
         extras=st.sampled_from([{}, {"group": "g"}, {"tags": ["t"]}]),
+        limit=st.sampled_from([math.inf, math.inf, math.inf, 2, 3]),
     )
-    def upsert_series(self, key, first_ms, priority, extras):
+    def upsert_series(self, key, first_ms, priority, extras, limit):
         now = self.model.now
         job = self.new_job("", priority, 0, extras)
-        series = Series(now + first_ms, now, b"{}", job, extras)
+        rule = b"{}" if limit == math.inf else b'{"every_ms":1,"limit":%d}' % limit
+        series = Series(now + first_ms, now, rule, job, extras, limit)
         call = verbs.upsert_series(key, series.due, now, series.rule, job, now=self.now)
         was_started = any(row.repeat == key and row.claims for row in self.model.rows.values())
         answer = self.run(call)
@@ -155,7 +159,9 @@ class Limits(Steps):
             added = self.model.totals["added"] - total
             self.did("fire: dropped", len(self.model.rows) - removed < added)
             self.did("fire: caught up", answer is not None and catch_up)
-            self.did("fire: ended", answer is not None and following is None)
+            self.did("fire: ended", "fire: limit reached", answer is not None and following is None)
+            limited = following is not None and key not in self.model.series
+            self.did("fire: limit reached", answer is not None and limited)
 
     @precondition(lambda self: self.model.series)
     @rule(key=KEYS)
@@ -184,6 +190,7 @@ class Limits(Steps):
             assert room <= 0 or group in comes or group in self.model.calls, group
 
 
-@pytest.mark.timeout(240)
+# a failure is made small before it is told, for five minutes at most
+@pytest.mark.timeout(600)
 def test_limits_and_series_are_as_in_the_model(each_server):
     run_machine(Limits, each_server, EFFECTS)

@@ -33,6 +33,8 @@ function Series.make(key, spec, ms, now)
     Events.emit('duplicated', id)
     return nil
   end
+  -- one that was removed while it ran had this id: the new one is not to be stopped
+  redis.call('HDEL', Keys.cancelling, id)
   local number = Move.numbers('seq', 1)
   Birth.job(now, id, number, spec.name, spec.data, spec.opts, spec.priority, math.max(0, ms - now), spec.extras)
   Tally.total('added')
