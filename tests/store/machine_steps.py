@@ -38,8 +38,10 @@ ANSWERS = {
     "cancel": (Action.CANCEL, 0, Retain()),
 }
 #: What else does.
-STORY = ["add", "add", "claim", "claim", "claim", "time", "time", "vanish", "call off", "kick",
-         "discard", *ANSWERS, "retry", "retry"]  # fmt: skip
+STORY = [
+    "add", "add", "add once", "claim", "claim", "claim", "time", "time", "vanish", "call off",
+    "kick", "discard", *ANSWERS, "retry", "retry",
+]  # fmt: skip
 STORIES = st.lists(st.sampled_from(STORY), min_size=2, max_size=6)
 
 
@@ -61,6 +63,8 @@ class Steps(Machine):
         for word in story:
             if word == "add":
                 self.add_some()
+            elif word == "add once":
+                self.add_jobs([self.new_job("", 0, 0, {"dedup": "d"})])
             elif word == "claim":
                 self.claim(2)
             elif word == "time":
