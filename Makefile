@@ -52,6 +52,10 @@ lint: $(STAMP)lint ## check style, types and imports
 bench: $(STAMP)test ## measure jobs per second on this machine: make bench ARGS=--help
 	@$(BIN)/python bench/throughput.py $(ARGS)
 
+.PHONY: matrix
+matrix: $(STAMP)test ## write the generated tables of spec/conformance.md anew
+	@$(BIN)/python -m tests.conformance.matrix
+
 .PHONY: clean
 clean: ## remove .venv, caches and built packages; jobs in .sandq are kept
 	rm -rf .venv build dist .coverage

@@ -19,6 +19,7 @@ ACTIONS = {  # an exception that one returns is raised
     "stderr": lambda job, text: os.write(2, f"{text}\n".encode()),
     "log": lambda job, messages: [job.log(message) for message in messages],
     "progress": lambda job, values: [job.progress(value) for value in values],
+    "emit": lambda job, chunks: [job.emit(chunk) for chunk in chunks],
     "sleep_s": lambda job, seconds: time.sleep(seconds),
     "exit": lambda job, code: os._exit(code),
     "signal": lambda job, number: os.kill(os.getpid(), number),

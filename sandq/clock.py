@@ -6,6 +6,10 @@ milliseconds since 1970 by the server's own clock, so that skew between hosts is
 
 import time
 
+#: What every queue of this process takes for the time in Redis, in milliseconds since 1970; None:
+#: the server's own clock. Only `sandq.testing` sets it, and `sandq.store` alone reads it.
+told_ms: int | None = None
+
 
 def monotonic_s() -> float:
     """Seconds on a clock that never goes back; only differences mean anything."""

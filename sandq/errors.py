@@ -132,6 +132,28 @@ class JobFailed(SandqError):
         self.failure = failure
 
 
+class HandlerFailed(SandqError):
+    """A job that was run by a pool has failed.
+
+    - `failure`: its failure record: `kind` and `message`, and what else is known.
+    - `kind`: one of the failure kinds (spec/states.md). `type`: that of the handler's own error.
+    - `retryable`: whether another try may help.
+    """
+
+    code = "SANDQ_HANDLER_FAILED"
+
+    def __init__(self, message: str, failure: dict[str, Any], retryable: bool = True) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.kind: str = failure["kind"]
+        self.type: str | None = failure.get("type")
+        self.retryable = retryable
+
+    def __reduce__(self) -> Any:
+        # other queues pass errors on between processes
+        return type(self), (str(self), self.failure, self.retryable)
+
+
 class JobCancelled(SandqError):
     """The job ended as cancelled; `failure` is its failure record, which says why."""
 

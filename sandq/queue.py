@@ -137,20 +137,24 @@ class Queue(HandlerRegistry, Management, Reading):
         name: str = ANY_NAME,
         *,
         concurrency: int = 1,
+        least: int | None = None,
         lease: Duration = 30,
         recover_every: Duration = 15,
         max_stalls: int = 1,
         drain_timeout: Duration = 25,
         kill_grace: Duration = 5,
+        broken_after: Duration | None = None,
     ) -> AsyncIterator[QueueHandle]:
         """Run jobs while the block is open: `async with queue.run(concurrency=4) as handle`.
 
         - `name`: whose handler serves jobs that have no handler of their own name.
-        - `concurrency`: most jobs, and most children, at once.
+        - `concurrency`: most jobs, and most children, at once. `least`: how many children are kept
+          while there is no work; None: all of them.
         - `lease`: how long a claim is good without renewal. `recover_every`: how often jobs of
           vanished supervisors are looked for; `max_stalls`: how often a job may be recovered.
         - `drain_timeout`: how long running jobs may go on when the block ends; then they are
           killed and given back, no attempt spent. `kill_grace`: between SIGTERM and SIGKILL.
+        - `broken_after`: jobs of a handler that has not started for so long fail; None: they wait.
 
         Raises SupervisorError without a handler, StoreError when Redis cannot be reached now.
         """
@@ -158,11 +162,13 @@ class Queue(HandlerRegistry, Management, Reading):
             check_job_name(name)
         supervision = supervision_of(
             concurrency=concurrency,
+            least=least,
             lease=lease,
             recover_every=recover_every,
             max_stalls=max_stalls,
             drain_timeout=drain_timeout,
             kill_grace=kill_grace,
+            broken_after=broken_after,
         )
         store = Store(self.name, self._url, self._prefix)
         try:

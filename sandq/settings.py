@@ -36,6 +36,11 @@ def passed_on_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
 
+def own_environment() -> dict[str, str]:
+    """All variables of this process: for a program that is the user's own, and no handler."""
+    return dict(os.environ)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A configuration file, checked. `handlers` maps queue -> job name -> handler.
@@ -50,17 +55,22 @@ class Config:
     files: frozenset[tuple[str, str]] = frozenset()
 
 
-def load_config(path: str | Path) -> Config:
-    """The configuration in a TOML file; raises ConfigError, which names the key."""
+def read_toml(path: str | Path, what: str = "the configuration") -> dict[str, Any]:
+    """What a TOML file holds; raises ConfigError."""
     try:
         text = Path(path).read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+        raise ConfigError(f"cannot read {what} {path}: {error}") from error
 
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def load_config(path: str | Path) -> Config:
+    """The configuration in a TOML file; raises ConfigError, which names the key."""
+    table = read_toml(path)
 
     try:
         return _config(table)
@@ -106,6 +116,13 @@ def _command(value: Any, key: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _texts(value: Any, key: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ConfigError(f"{key} must be a list of texts: {value!r}")
+
+    return tuple(value)
+
+
 def _seconds(value: Any, key: str) -> int:
     return -(-to_ms(value, key) // 1000)
 
@@ -113,11 +130,13 @@ def _seconds(value: Any, key: str) -> int:
 # key in the file -> (field it fills, how it is read)
 _SUPERVISION: dict[str, tuple[str, _Reader]] = {
     "pool": ("pool", _number),
+    "pool_least": ("pool_least", _number),
     "lease": ("lease_ms", to_ms),
     "recover_every": ("recover_ms", to_ms),
     "max_stalls": ("max_stalls", _number),
     "drain_timeout": ("drain_ms", to_ms),
     "kill_grace": ("kill_grace_ms", to_ms),
+    "broken_after": ("broken_ms", to_ms),
 }
 _LIMITS: dict[str, tuple[str, _Reader]] = {
     "line": ("line", to_bytes),
@@ -131,8 +150,15 @@ _HANDLER: dict[str, tuple[str, _Reader]] = {
     "file": ("command", lambda value, key: (_text(value, key),)),
     "cwd": ("cwd", _text),
     "timeout": ("timeout_ms", to_ms),
+    "heartbeat_timeout": ("heartbeat_timeout_ms", to_ms),
     "fresh": ("fresh", _flag),
     "strict": ("strict", _flag),
+    "channel": ("channel", _text),
+    "calls": ("calls", _texts),
+    "max_jobs": ("max_jobs", _number),
+    "max_age": ("max_age_ms", to_ms),
+    "max_rss": ("max_rss", to_bytes),
+    "idle": ("idle_ms", to_ms),
 }
 
 

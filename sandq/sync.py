@@ -14,6 +14,7 @@ from typing import Any, Unpack, cast
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from sandq import chance, queue
+from sandq.child.sync_pool import SyncPool as Pool
 from sandq.face.sync_base import twin_of
 from sandq.face.sync_job import Job
 from sandq.face.sync_management import Management
@@ -30,7 +31,7 @@ from sandq.store.connect import shared_url
 from sandq.store.keys import DEFAULT_PREFIX
 from sandq.store.store import SyncStore
 
-__all__ = ["Job", "Queue", "QueueHandle"]
+__all__ = ["Job", "Pool", "Queue", "QueueHandle"]
 
 
 class QueueHandle:
@@ -147,11 +148,13 @@ class Queue(HandlerRegistry, Management, Reading):
         name: str = ANY_NAME,
         *,
         concurrency: int = 1,
+        least: int | None = None,
         lease: Duration = 30,
         recover_every: Duration = 15,
         max_stalls: int = 1,
         drain_timeout: Duration = 25,
         kill_grace: Duration = 5,
+        broken_after: Duration | None = None,
     ) -> Iterator[QueueHandle]:
         """Run jobs in a thread while the block is open: `with queue.run(concurrency=4) as handle`.
 
@@ -165,11 +168,13 @@ class Queue(HandlerRegistry, Management, Reading):
             run = running.run(
                 name,
                 concurrency=concurrency,
+                least=least,
                 lease=lease,
                 recover_every=recover_every,
                 max_stalls=max_stalls,
                 drain_timeout=drain_timeout,
                 kill_grace=kill_grace,
+                broken_after=broken_after,
             )
             with portal.wrap_async_context_manager(run) as handle:
                 self._running[running] = portal

@@ -18,7 +18,8 @@ FINAL = ("completed", "failed", "cancelled")
 #: Keys that stand alone, and the first words of those that there are many of.
 KNOWN = {*STATES, "parked", "windows", "expiry", "cancelling", "groups", "kinds", "totals", "meta",
          "wake", "events", "repeat", "workers", "limiter"}  # fmt: skip
-FAMILIES = {"job", "logs", "failures", "tag", "dedup", "repeat", "limiter", "metrics", "worker"}
+FAMILIES = {"job", "logs", "emitted", "failures", "tag", "dedup", "repeat", "limiter", "metrics",
+            "worker"}  # fmt: skip
 
 # one script, so that nothing changes between two looks
 _LOOK = """
@@ -171,8 +172,9 @@ def _check_indexes(found, jobs, states):
             assert states[content[0]] not in FINAL, f"dedup key {rest} is of an ended job"
             assert job["dedup"].decode() == rest
             assert "dedup_ttl" not in job
-        elif family in ("logs", "failures"):
+        elif family in ("logs", "emitted", "failures"):
             assert rest in jobs, f"{name} is left of a job that is gone"
+            assert family != "emitted" or "emitted" in jobs[rest], f"nobody knows whose {name} is"
     assert tagged == tags, "jobs by tag"
 
     series = {name.removeprefix("repeat:") for name in found if name.startswith("repeat:")}

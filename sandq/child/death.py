@@ -3,11 +3,15 @@
 import os
 import signal
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sandq.child.spawn import Exit
 from sandq.model.outcome import Death, Failure, FailureKind, Outcome
 from sandq.model.payload import quote
 from sandq.protocol.machine import Spoiled
+
+if TYPE_CHECKING:
+    from sandq.child.work import Work
 
 #: Exit codes with a meaning (sysexits): the input is wrong, so another try is of no use.
 EX_DATAERR = 65
@@ -21,7 +25,8 @@ def death_of(end: Exit, by: str | None, stderr_tail: tuple[str, ...]) -> Death:
             name = signal.Signals(number).name
         except ValueError:
             name = f"signal {number}"
-        return Death("signal", None, name, by or "unknown", end.cpu_s, end.max_rss_kb, stderr_tail)
+        by = by or ("oom" if end.oom else "unknown")
+        return Death("signal", None, name, by, end.cpu_s, end.max_rss_kb, stderr_tail)
 
     code = os.waitstatus_to_exitcode(end.status)
 
@@ -33,7 +38,8 @@ class LastFacts:
     """What is known of a child that ended while it had a job.
 
     - `spoiled`: how it broke the protocol, if it did; `answer`: what it had answered, if anything.
-    - `ended_by`: timeout, stop, lease_lost, protocol or retired when sandq ended it.
+    - `ended_by`: timeout, heartbeat, stop, cancel, lease_lost, protocol or retired when sandq
+      ended it.
     - `never_read`: it ended before it read the job; `noise`: its first line that was no message.
     - `note`: why sandq ended it, in words, if it did so at once.
     """
@@ -47,6 +53,7 @@ class LastFacts:
     said_anything: bool = False
     noise: bytes | None = None
     timeout_ms: int = 0
+    heartbeat_ms: int = 0
     note: str = ""
 
 
@@ -55,22 +62,27 @@ def last_outcome(facts: LastFacts, death: Death) -> Outcome:
 
     | the child                           | outcome                                          |
     |-------------------------------------|--------------------------------------------------|
-    | said that it cannot serve, the job  |                                                  |
-    | not read yet                        | given back: it failed to start                   |
+    | broke the protocol, or said that it |                                                  |
+    | cannot serve, the job not read yet  | given back: it failed to start                   |
     | broke the protocol                  | failed with the kind of the breach               |
     | answered (one-shot: and ended well) | its answer                                       |
     | lost its spawner                    | given back                                       |
     | was ended by the timeout            | timed_out                                        |
+    | was ended for its silence           | heartbeat_lost                                   |
     | was ended by a stop, a cancel       | given back (a job being cancelled goes no further) |
     | was ended by a lost lease           | given back                                       |
     | ended silently, one-shot            | by its exit code: null, unrecoverable or crashed |
     | never read the job                  | given back: it failed to start                   |
+    | was killed for want of memory       | out_of_memory                                    |
     | anything else                       | crashed                                          |
     """
     if facts.spoiled is not None:
-        if facts.spoiled.kind is FailureKind.CRASHED and facts.never_read:
+        if facts.never_read and facts.answer is None:
             return Outcome.give_back(facts.spoiled.reason)
-        twice = "" if facts.answer is None else "the child answered twice: "
+        twice = ""
+        if facts.answer is not None:
+            again = facts.spoiled.reason.startswith("the child answered")
+            twice = "the child answered twice: " if again else "it had answered already: "
         return Outcome.failed(facts.spoiled.kind, twice + facts.spoiled.reason, death=death)
     if facts.answer is not None:
         lied = facts.fresh and facts.answer.value is not None and death.exit_code != 0
@@ -79,6 +91,13 @@ def last_outcome(facts: LastFacts, death: Death) -> Outcome:
         return Outcome.give_back("the spawner process died")
     if facts.ended_by == "timeout":
         return time_out(death, facts)
+    if facts.ended_by == "heartbeat":
+        return Outcome.failed(
+            FailureKind.HEARTBEAT_LOST,
+            f"the job said nothing for {facts.heartbeat_ms} ms; the child was ended: "
+            f"{death.describe()}",
+            death=death,
+        )
     if facts.ended_by in ("stop", "cancel", "lease_lost"):
         return Outcome.give_back(facts.ended_by)
     if facts.fresh:
@@ -89,11 +108,38 @@ def last_outcome(facts: LastFacts, death: Death) -> Outcome:
     return crash(death, facts)
 
 
+def ended_when_asked(outcome: Outcome, work: "Work") -> Outcome:
+    """A child that was asked to end its job has answered in time, and lives on.
+
+    | asked because of | outcome                                          |
+    |------------------|--------------------------------------------------|
+    | timeout          | timed_out, with what an error said               |
+    | heartbeat        | heartbeat_lost, with what an error said          |
+    | cancel           | the value: it was done; for an error given back (and so cancelled) |
+    | stop             | the value; for an error given back               |
+    """
+    if work.condemned in ("cancel", "stop"):
+        return Outcome.give_back(work.condemned) if outcome.value is None else outcome
+
+    said = "answered too late"
+    if outcome.failure is not None:
+        said = f"said: {outcome.failure.message}"
+    if work.condemned == "timeout":
+        kind, why = FailureKind.TIMED_OUT, f"no answer within {work.timeout_ms} ms"
+    else:
+        kind = FailureKind.HEARTBEAT_LOST
+        why = f"the job said nothing for {work.heartbeat_ms} ms"
+
+    return Outcome.failed(kind, f"{why}; asked to end it, the handler {said}")
+
+
 def crash(death: Death, facts: LastFacts) -> Outcome:
     """The child of a warm pool ended in the middle of a job."""
     kind, advice = FailureKind.CRASHED, ""
     if death.signal == "SIGXCPU":
         kind, advice = FailureKind.CPU_LIMIT, "; it used up its limit of processor time"
+    if death.by == "oom":
+        kind, advice = FailureKind.OUT_OF_MEMORY, "; the kernel ended it, for memory had run out"
     why = f"{facts.note}: " if facts.note else ""
     message = f"the child ended before it answered: {why}{death.describe()}{advice}"
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 #: Bytes taken from a pipe at once: what a pipe holds by default.
 READ_BYTES = 65_536
 
+#: Output whose reading takes longer than this, in seconds, is not read again for as long.
+LONG_READ_S = 0.01
+
 #: Most bytes read from a pipe whose writer is dead; a larger pipe was made on purpose.
 DRAIN_BYTES = 4 * 1024 * 1024
-
-#: Lines kept of the error stream, and characters kept of each.
-TAIL_LINES, TAIL_CHARACTERS = 20, 500
 
 
 def read_some(fd: int) -> bytes | None:
@@ -38,7 +38,7 @@ def read_what_is_there(fd: int) -> Iterator[bytes]:
 
 
 class Input:
-    """The child's input: one line at a time, written as fast as it reads.
+    """The child's input: lines in order, written as fast as it reads.
 
     `on_refused` is called when the child has closed its end.
     """
@@ -49,25 +49,46 @@ class Input:
         self._loop = loop
         self._fd = fd
         self._on_refused = on_refused
-        self._left = memoryview(b"")
+        self._left: deque[memoryview] = deque()
+        #: How many of the lines that are left come before the last job's.
+        self._before_job = 0
+        #: Bytes written from the beginning of the last job's line on.
         self._written = 0
         self._refused = False
         self._then_close = False
+        self._waits = False
+
+    @property
+    def open(self) -> bool:
+        """Whether a line can still be written."""
+        return self._fd >= 0 and not self._refused and not self._then_close
 
     @property
     def busy(self) -> bool:
         """Whether a line is still on its way."""
         return bool(self._left)
 
-    def write(self, line: bytes, *, then_close: bool = False) -> None:
-        """Write a line; `then_close` ends the input after it."""
-        self._written = 0
+    @property
+    def waiting(self) -> int:
+        """How many lines are still on their way."""
+        return len(self._left)
+
+    def write(self, line: bytes, *, job: bool = False, then_close: bool = False) -> None:
+        """Write a line after those on their way; `job`: it lends a job; `then_close` ends the
+        input after it."""
+        if job:
+            self._written, self._before_job = 0, len(self._left)
         self._then_close = then_close
-        self._left = memoryview(line)
-        self._go_on()
+        if self._left:
+            self._left.append(memoryview(line))
+        elif (count := self._put(line)) < len(line):
+            self._left.append(memoryview(line)[count:])
+            self._wait(True)
+        elif then_close:
+            self.close()
 
     def nothing_read(self) -> bool:
-        """Whether the child has read nothing at all of the last line written."""
+        """Whether the child has read nothing at all of the last job's line."""
         if self._fd < 0 or self._written == 0:
             return self._refused
 
@@ -83,35 +104,50 @@ class Input:
     def close(self) -> None:
         """End the input; closing twice is harmless."""
         if self._fd >= 0:
-            self._loop.remove_writer(self._fd)
+            self._wait(False)
             os.close(self._fd)
             self._fd = -1
-            self._left = memoryview(b"")
+            self._left.clear()
 
     def _go_on(self) -> None:
-        try:
-            count = os.write(self._fd, self._left)
-        except BlockingIOError:
-            count = 0
-        except OSError:
-            self._loop.remove_writer(self._fd)
-            self._left = memoryview(b"")
-            self._refused = True
-            self._on_refused()
-            return
+        while self._left:
+            line = self._left[0]
+            count = self._put(line)
+            if count < len(line):
+                self._left[0] = line[count:]
+                return
+            if self._left:
+                self._left.popleft()
+                self._before_job = max(0, self._before_job - 1)
 
-        self._written += count
-        if count < len(self._left):
-            if self._written == count:
-                self._loop.add_writer(self._fd, self._go_on)
-            self._left = self._left[count:]
-            return
-
-        if self._written > count:
-            self._loop.remove_writer(self._fd)
-        self._left = memoryview(b"")
+        self._wait(False)
         if self._then_close:
             self.close()
+
+    def _put(self, line: bytes | memoryview) -> int:
+        """How much of it went into the pipe; all of it is gone if nobody reads it any more."""
+        try:
+            count = os.write(self._fd, line)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._wait(False)
+            self._left.clear()
+            self._refused = True
+            self._on_refused()
+            return len(line)
+
+        if self._before_job == 0:
+            self._written += count
+
+        return count
+
+    def _wait(self, for_room: bool) -> None:
+        if for_room and not self._waits:
+            self._loop.add_writer(self._fd, self._go_on)
+        elif self._waits and not for_room:
+            self._loop.remove_writer(self._fd)
+        self._waits = for_room
 
 
 class Output:
@@ -129,69 +165,38 @@ class Output:
         self._fd = fd
         self._on_data = on_data
         self._on_end = on_end
+        self._pause: asyncio.TimerHandle | None = None
         loop.add_reader(fd, self.read)
 
     def read(self) -> None:
         """Take what is there now; also called by the loop when there is something."""
+        began_s = self._loop.time()
         data = read_some(self._fd)
         if data:
             self._on_data(data)
+            self._rest(self._loop.time() - began_s)
         elif data is not None:
-            self._loop.remove_reader(self._fd)
+            self._stop()
             self._on_end()
 
     def drain_and_close(self) -> None:
         """The child is dead: take all that is there, then close the pipe."""
         for data in read_what_is_there(self._fd):
             self._on_data(data)
-        self._loop.remove_reader(self._fd)
+        self._stop()
         os.close(self._fd)
 
+    def _stop(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._fd)
 
-class ErrorTail:
-    """The last lines of a child's error stream; the rest is dropped, never waited for."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
-        self._loop = loop
-        self._fd = fd
-        self._lines: deque[str] = deque(maxlen=TAIL_LINES)
-        self._rest = b""
-        loop.add_reader(fd, self._read)
-
-    def add(self, line: bytes) -> None:
-        """Put a line among the others: what the child wrote elsewhere, but not as a message."""
-        text = line[: TAIL_CHARACTERS * 4].decode("utf-8", "backslashreplace").rstrip()
-        if text:
-            self._lines.append(text[:TAIL_CHARACTERS])
-
-    def tail(self) -> tuple[str, ...]:
-        """The last lines, oldest first, with those that are still in the pipe."""
-        if self._fd >= 0:
-            for data in read_what_is_there(self._fd):
-                self._take(data)
-        if self._rest:
-            self.add(self._rest)
-            self._rest = b""
-
-        return tuple(self._lines)
-
-    def close(self) -> None:
-        """Close the pipe; closing twice is harmless."""
-        if self._fd >= 0:
+    def _rest(self, spent_s: float) -> None:
+        """A child that writes faster than it can be read leaves half of our time to the others."""
+        if spent_s > LONG_READ_S and self._pause is None:
             self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+            self._pause = self._loop.call_later(spent_s, self._go_on)
 
-    def _read(self) -> None:
-        data = read_some(self._fd)
-        if data:
-            self._take(data)
-        elif data is not None:
-            self._loop.remove_reader(self._fd)
-
-    def _take(self, data: bytes) -> None:
-        *lines, rest = (self._rest + data).split(b"\n")
-        # only so many can be kept, and a line without an end must not grow
-        for line in lines[-TAIL_LINES:]:
-            self.add(line)
-        self._rest = rest[: TAIL_CHARACTERS * 4]
+    def _go_on(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._fd, self.read)

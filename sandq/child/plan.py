@@ -1,21 +1,33 @@
 """Which children to start and which to let go: a pure decision, tested as a table.
 
 Rules, in this order:
-1. There are never more than `size` children alive, those that are ending included.
-2. Who waits for a child gets one: a new one if there is room, else an idle child of a handler
-   that nobody waits for is retired, and its place is used when it has gone.
-3. What room is left keeps each handler's warm children, in turn.
-4. A handler that may not start now (it failed to, and backs off) starts none.
+1. There are never more than `most` children alive, those that are ending included; but for rule 6.
+2. Who waits for a child gets one: a new one if there is room, else idle children of handlers that
+   nobody waits for are retired, those first that were used longest ago, and their places are used
+   when they have gone.
+3. `size` is how many warm children there may be now. Who waits and has no child of its own that
+   could come back, and every one-shot child, may use all the room up to `most`.
+4. What room is left keeps each handler's warm children, in turn.
+5. A handler that may not start now (it failed to, and backs off) starts none.
+6. A worn child gets a successor, the one worn longest first: one at a time, and for that there
+   may be one child more. While somebody waits without a place, only a held child that is waited
+   for gets one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """The children of one handler: how many idle, busy and starting, how many are `wanted` by
-    jobs at hand, and how many are to be kept `warm`."""
+    jobs at hand, and how many are to be kept `warm`.
+
+    - `held`: idle as well, but lent only when their successor is there.
+    - `worn`: how many are to be replaced and have no successor yet; `worn_since_s`: since when.
+    - `idle_since_s`: since when the one is idle that was used longest ago.
+    - `fresh`: one-shot children: started with a job, never kept.
+    """
 
     idle: int = 0
     busy: int = 0
@@ -23,11 +35,38 @@ class Line:
     wanted: int = 0
     warm: int = 0
     may_start: bool = True
+    held: int = 0
+    worn: int = 0
+    worn_since_s: float = 0.0
+    idle_since_s: float = 0.0
+    fresh: bool = False
+
+    @property
+    def alive(self) -> int:
+        """How many there are."""
+        return self.idle + self.held + self.busy + self.starting
+
+    @property
+    def missing(self) -> int:
+        """How many are waited for that are not on their way."""
+        return max(self.wanted - self.starting - self.held, 0) if self.may_start else 0
+
+    @property
+    def waits_in_vain(self) -> bool:
+        """Whether none of its own children can come back to who waits."""
+        return self.fresh or not (self.busy or self.starting or self.held)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """Start a child of the handler with this number."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Start the successor of a worn child of the handler with this number."""
 
     line: int
 
@@ -39,42 +78,73 @@ class Retire:
     line: int
 
 
-def plan(lines: Sequence[Line], size: int, ending: int) -> list[Start | Retire]:
-    """What to do now; `ending` children are on their way out but still alive."""
-    steps: list[Start | Retire] = []
-    room = size - ending - sum(line.idle + line.busy + line.starting for line in lines)
-    idle = [line.idle for line in lines]
-    to_free = -ending
+Step = Start | Replace | Retire
+
+
+def plan(
+    lines: Sequence[Line],
+    size: int,
+    ending: int,
+    *,
+    most: int | None = None,
+    replacing: bool = False,
+) -> list[Step]:
+    """What to do now; `ending` children are on their way out but still alive, `replacing` tells
+    that a worn child and its successor are both alive. `most` is `size` if it is not given."""
+    steps: list[Step] = []
+    most = size if most is None else most
+    alive = [line.alive for line in lines]
+    room = most - ending - sum(alive)
+    warm_room = size - ending - sum(line.alive for line in lines if not line.fresh)
+    unmet = 0
 
     for number, line in enumerate(lines):
-        missing = line.wanted - line.starting if line.may_start else 0
-        for _ in range(missing):
-            if room > 0:
+        for _ in range(line.missing):
+            if room > 0 and (warm_room > 0 or line.waits_in_vain):
                 room -= 1
+                warm_room -= not line.fresh
+                alive[number] += 1
                 steps.append(Start(number))
             else:
-                to_free += 1
+                unmet += 1
 
-    for number, line in enumerate(lines):
-        while to_free > 0 and idle[number] > 0 and line.wanted == 0:
-            idle[number] -= 1
-            to_free -= 1
-            steps.append(Retire(number))
+    if unmet and not replacing and room >= 0:
+        # who waits for the last job of a held child gets on by its successor alone
+        needed = [number for number, line in enumerate(lines) if line.wanted and line.held]
+        room -= _replace(lines, needed, steps)
+    to_free = max(-room, 0) - ending + unmet if unmet else 0
+    for number in sorted(range(len(lines)), key=lambda number: lines[number].idle_since_s):
+        line = lines[number]
+        if line.wanted == 0 and to_free > 0:
+            count = min(to_free, line.idle + line.held)
+            to_free -= count
+            alive[number] -= count
+            steps += [Retire(number)] * count
 
-    alive = [line.idle + line.busy + line.starting for line in lines]
-    for step in steps:
-        alive[step.line] += 1 if isinstance(step, Start) else -1
     growing = to_free <= 0
-    while room > 0 and growing:
+    while room > 0 and warm_room > 0 and growing:
         growing = False
         for number, line in enumerate(lines):
-            if room > 0 and line.may_start and alive[number] < line.warm:
+            if room > 0 and warm_room > 0 and line.may_start and alive[number] < line.warm:
                 alive[number] += 1
                 room -= 1
+                warm_room -= 1
                 steps.append(Start(number))
                 growing = True
 
+    if not unmet and not replacing and room >= 0:
+        _replace(lines, range(len(lines)), steps)
+
     return steps
+
+
+def _replace(lines: Sequence[Line], numbers: Iterable[int], steps: list[Step]) -> int:
+    """Start a successor for one of these lines, if a child of theirs is worn; how many started."""
+    worn = [number for number in numbers if lines[number].worn and lines[number].may_start]
+    if worn:
+        steps.append(Replace(min(worn, key=lambda number: lines[number].worn_since_s)))
+
+    return len(worn[:1])
 
 
 def warm_shares(size: int, handlers: int) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sandq.child.command import explain
 from sandq.errors import SupervisorError
-from sandq.model.handler import Handler
+from sandq.model.handler import Channel, Handler
 from sandq.model.limits import Limits
 
 _PROGRAM = Path(__file__).with_name("spawner.py")
@@ -30,23 +30,26 @@ class StartFailed(Exception):
 class Exit:
     """The end of a child: `status` as the system's wait gives it.
 
-    `spawner_lost`: it ended because the spawner did, for no fault of its own.
+    `spawner_lost`: it ended because the spawner did, for no fault of its own. `oom`: the kernel
+    has killed processes for want of memory at that time.
     """
 
     status: int
     cpu_s: float
     max_rss_kb: int
     spawner_lost: bool = False
+    oom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A new child: its pid and our ends of its three pipes."""
+    """A new child: its pid and our ends of its pipes; `private` is that of descriptor 3."""
 
     pid: int
     stdin: int
     stdout: int
     stderr: int
+    private: int | None = None
 
 
 class Spawner:
@@ -101,7 +104,7 @@ class Spawner:
 
         Raises StartFailed.
         """
-        pipes = _Pipes()
+        pipes = _Pipes(private=handler.channel is Channel.FD3)
         try:
             answer = await self._ask(handler, path, env, pipes)
         except BaseException:
@@ -216,7 +219,12 @@ class Spawner:
 
     def _receive(self, message: dict[str, Any]) -> None:
         if "exit" in message:
-            end = Exit(message["status"], message["cpu_s"], message["max_rss_kb"])
+            end = Exit(
+                message["status"],
+                message["cpu_s"],
+                message["max_rss_kb"],
+                oom=message["oom"],
+            )
             on_end = self._ends.pop(message["exit"], None)
             if on_end is None:
                 self._early[message["exit"]] = end
@@ -258,14 +266,13 @@ class Spawner:
 
 
 class _Pipes:
-    """Three pipes to a child: our ends do not block and are not inherited."""
+    """Pipes to a child, three or four: our ends do not block and are not inherited."""
 
-    def __init__(self) -> None:
-        self.stdin = os.pipe2(os.O_CLOEXEC)
-        self.stdout = os.pipe2(os.O_CLOEXEC)
-        self.stderr = os.pipe2(os.O_CLOEXEC)
-        self.theirs = (self.stdin[0], self.stdout[1], self.stderr[1])
-        self.ours = (self.stdin[1], self.stdout[0], self.stderr[0])
+    def __init__(self, *, private: bool) -> None:
+        theirs, ours = os.pipe2(os.O_CLOEXEC)
+        outputs = [os.pipe2(os.O_CLOEXEC) for _ in range(3 if private else 2)]
+        self.theirs = (theirs, *(write for _, write in outputs))
+        self.ours = (ours, *(read for read, _ in outputs))
         for fd in self.ours:
             os.set_blocking(fd, False)
 

@@ -8,14 +8,16 @@ Why a process in between:
 4. Orphans of a child become its children (subreaper), so that they are found and killed too.
 
 It talks over one SOCK_SEQPACKET socket, one JSON object per packet:
-  in   {"op":"spawn","n":1,"argv":[…],"path":…,"env":{…},"cwd":…,"rlimits":{…}} + 3 descriptors
+  in   {"op":"spawn","n":1,"argv":[…],"path":…,"env":{…},"cwd":…,"rlimits":{…}}
+       + 3 or 4 descriptors, which become 0, 1, 2 and 3
   in   {"op":"kill","pid":7,"signal":15}
   out  {"n":1,"pid":7} or {"n":1,"step":"exec","errno":2}
-  out  {"exit":7,"status":9,"cpu_s":0.1,"max_rss_kb":9000}
+  out  {"exit":7,"status":9,"cpu_s":0.1,"max_rss_kb":9000,"oom":false}
 Only the standard library: it runs as `python -I -S spawner.py FD`, without the package.
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import resource
@@ -37,6 +39,9 @@ TAG = "SANDQ_CHILD"
 #: wait for it longer than this, in seconds.
 STRAY_WAIT_S = 0.5
 
+#: A process without a mark is looked at again after this, in seconds.
+NEW_PROGRAM_S = 0.002
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,6 +55,7 @@ class Spawner:
         self.sock = sock
         self.tags: dict[int, str] = {}
         self.spawned = 0
+        self.oom_kills = count_oom_kills()
 
     def run(self) -> None:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -74,7 +80,7 @@ class Spawner:
 
     def serve(self) -> bool:
         """One request; False when the supervisor is gone."""
-        packet, fds, _, _ = socket.recv_fds(self.sock, PACKET_BYTES, 3)
+        packet, fds, _, _ = socket.recv_fds(self.sock, PACKET_BYTES, 4)
         if not packet:
             return False
 
@@ -95,6 +101,7 @@ class Spawner:
     def spawn(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Start a child; the answer is its pid, or the step that failed and its errno."""
         self.spawned += 1
+        self.oom_kills = count_oom_kills()
         tag = f"{os.getpid()}-{self.spawned}"
         environment = {**request["env"], TAG: tag}
         failed_read, failed_write = os.pipe2(os.O_CLOEXEC)
@@ -151,18 +158,40 @@ class Spawner:
                 del self.tags[pid]
                 cpu_s = usage.ru_utime + usage.ru_stime
                 self.send(
-                    {"exit": pid, "status": status, "cpu_s": cpu_s, "max_rss_kb": usage.ru_maxrss}
+                    {
+                        "exit": pid,
+                        "status": status,
+                        "cpu_s": cpu_s,
+                        "max_rss_kb": usage.ru_maxrss,
+                        "oom": status == signal.SIGKILL and self.oom_killed(),
+                    }
                 )
 
+    def oom_killed(self) -> bool:
+        """Whether the kernel has killed for want of memory since this was asked last, or since
+        the last child was started."""
+        before, self.oom_kills = self.oom_kills, count_oom_kills()
+
+        return self.oom_kills > before
+
     def kill_strays(self, tag: str) -> None:
-        """Kill what a dead child had started and what has left its group since."""
-        wanted = f"{TAG}={tag}".encode()
+        """Kill what a dead child had started and what has left its group since: whatever does
+        not bear the mark of a living one, for a mark can be thrown away."""
+        others = {f"{TAG}={other}".encode() for other in self.tags.values() if other != tag}
+        tried: set[int] = set()
         while True:
             strays = [
-                pid for pid in orphans() if pid not in self.tags and wanted in environment_of(pid)
+                pid
+                for pid in orphans()
+                if pid not in self.tags and pid not in tried and not others & marks_of(pid)
             ]
+            if strays and others:
+                # while it becomes another program a process seems to have no environment
+                time.sleep(NEW_PROGRAM_S)
+                strays = [pid for pid in strays if not others & marks_of(pid)]
             if not strays:
                 return
+            tried.update(strays)
             for pid in strays:
                 end(pid)
 
@@ -185,7 +214,9 @@ def become(
     step = "session"
     try:
         os.setsid()
-        for number, fd in enumerate(fds):
+        # out of the way first: what the child is to find as 3 may be in use here for another
+        failed_write = fcntl.fcntl(failed_write, fcntl.F_DUPFD_CLOEXEC, 16)
+        for number, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD, 16) for fd in fds]):
             os.dup2(fd, number)
         step = "cwd"
         if request["cwd"] is not None:
@@ -203,7 +234,7 @@ def become(
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
             signal.signal(signum, signal.SIG_DFL)
-        os.closerange(3, failed_write)
+        os.closerange(len(fds), failed_write)
         os.closerange(failed_write + 1, 1 << 16)
         step = "exec"
         os.execve(request["path"], request["argv"], environment)
@@ -232,12 +263,33 @@ def orphans() -> list[int]:
         return [int(word) for word in stream.read().split()]
 
 
-def environment_of(pid: int) -> list[bytes]:
+def count_oom_kills() -> int:
+    """How often the kernel has killed a process for want of memory: in our control group if it
+    tells, else on the whole machine."""
+    try:
+        with open("/proc/self/cgroup") as stream:
+            path = next(line[3:].strip() for line in stream if line.startswith("0::"))
+        with open(f"/sys/fs/cgroup{path}/memory.events") as stream:
+            words = stream.read().split()
+    except (OSError, StopIteration):
+        try:
+            with open("/proc/vmstat") as stream:
+                words = stream.read().split()
+        except OSError:
+            return 0
+
+    return int(words[words.index("oom_kill") + 1]) if "oom_kill" in words else 0
+
+
+def marks_of(pid: int) -> set[bytes]:
+    """The marks in the environment of a process."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as stream:
-            return stream.read().split(b"\0")
+            words = stream.read().split(b"\0")
     except OSError:
-        return []
+        return set()
+
+    return {word for word in words if word.startswith(TAG.encode() + b"=")}
 
 
 if __name__ == "__main__":

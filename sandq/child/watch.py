@@ -6,6 +6,7 @@ where it is; when that comes up, it is put in again for the later time.
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -17,6 +18,17 @@ class Watched(Protocol):
 
     def time_out(self) -> None:
         """The deadline has passed."""
+
+
+class Alarm:
+    """One deadline of a child, and what to do when it has passed."""
+
+    __slots__ = ("deadline_s", "time_out", "watched_s")
+
+    def __init__(self, time_out: Callable[[], None]) -> None:
+        self.deadline_s: float | None = None
+        self.watched_s: float | None = None
+        self.time_out = time_out
 
 
 class Watch:

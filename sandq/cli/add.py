@@ -25,6 +25,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attempts", type=int, help="tries in all (1)")
     parser.add_argument("--backoff", help="wait between tries: 5s, or exponential:5s")
     parser.add_argument("--timeout", help="how long one try may run: 30s, 5m")
+    parser.add_argument("--heartbeat-timeout", metavar="TIME", help="how long it may say nothing")
+    parser.add_argument("--pool-key", metavar="KEY", help="share children with jobs of this key")
     parser.add_argument("--tag", action="append", help="a word to find it by; may be repeated")
     parser.add_argument("--group", help="the tenant it counts for, in limits by group")
     parser.add_argument("--dedup", metavar="KEY", help="add nothing while a job has this key")
@@ -66,6 +68,8 @@ def _job_options(given: argparse.Namespace) -> OptionArgs:
         "attempts": given.attempts,
         "backoff": None if given.backoff is None else _backoff(given.backoff),
         "timeout": given.timeout,
+        "heartbeat_timeout": given.heartbeat_timeout,
+        "pool_key": given.pool_key,
         "tags": given.tag,
         "group": given.group,
         "dedup": given.dedup,

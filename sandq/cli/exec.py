@@ -9,13 +9,16 @@ import orjson
 from sandq.child.pool import Pool
 from sandq.child.spawn import StartFailed
 from sandq.cli.common import json_option, log_to_stderr, print_json, run_async
+from sandq.cli.exec_jobs import run_jobs
+from sandq.cli.tracing import trace_of
 from sandq.errors import HandlerInvalid, InvalidInput
 from sandq.model.duration import to_ms
 from sandq.model.handler import Handler
 from sandq.model.job import Claim
+from sandq.model.limits import Limits, to_bytes
 from sandq.model.outcome import Outcome
 from sandq.model.payload import InvalidJson, decode, decode_stored, member_text
-from sandq.protocol.messages import Log, Progress, job_environment, job_line
+from sandq.protocol.messages import Captured, Emit, Log, Progress, Said, job_environment, job_line
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +29,23 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", help="how long it may run: 30s, 5m (no limit)")
     parser.add_argument("--fresh", action="store_true", help="end of input after the one line")
     parser.add_argument("--strict", action="store_true", help="output that is not JSON is an error")
+    parser.add_argument(
+        "--channel", default="stdout", help="its answers: stdout, fd3, file (stdout)"
+    )
+    parser.add_argument("--memory", help="memory each of its processes may use: 256M, 1G")
+    parser.add_argument("--trace", action="store_true", help="show how it is run, and all it says")
+    parser.add_argument(
+        "--jobs", action="store_true", help="settings and many jobs on the standard input, as lines"
+    )
     json_option(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Run the job; exit code 1 tells that it failed."""
+    if given.jobs:
+        log_to_stderr("error")
+        code: int = run_async(run_jobs)
+        return code
     if not given.command:
         raise InvalidInput("which handler? give its command after --: sandq exec -- COMMAND")
 
@@ -88,7 +103,12 @@ def _claim(given: argparse.Namespace) -> Claim:
 async def _run(given: argparse.Namespace, claim: Claim) -> Outcome:
     timeout_ms = None if given.timeout is None else to_ms(given.timeout, "--timeout")
     handler = Handler(
-        command=tuple(given.command), timeout_ms=timeout_ms, fresh=given.fresh, strict=given.strict
+        command=tuple(given.command),
+        timeout_ms=timeout_ms,
+        fresh=given.fresh,
+        strict=given.strict,
+        channel=given.channel,
+        limits=Limits(memory=None if given.memory is None else to_bytes(given.memory, "--memory")),
     )
     line = job_line(claim, delay_ms=0, max_attempts=1, timeout_ms=timeout_ms)
     if len(line) - 1 > handler.limits.line:
@@ -96,12 +116,18 @@ async def _run(given: argparse.Namespace, claim: Claim) -> Outcome:
             f"the job's line is {len(line) - 1} bytes long; at most {handler.limits.line} fit"
         )
 
-    def say(message: Progress | Log) -> None:
-        text = message.value if isinstance(message, Progress) else message.text
-        kind = "progress" if isinstance(message, Progress) else "log"
-        print(f"{kind}: {text.decode()}", file=sys.stderr)
+    def say(message: Said) -> None:
+        match message:
+            case Captured(stream=stream, text=text):
+                print(f"{stream}: {text}", file=sys.stderr)
+            case Progress(value=words):
+                print(f"progress: {words.decode()}", file=sys.stderr)
+            case Emit(chunk=words):
+                print(f"emitted: {words.decode()}", file=sys.stderr)
+            case Log(text=words):
+                print(f"log: {words.decode()}", file=sys.stderr)
 
-    async with Pool(1, [handler]) as pool:
+    async with Pool(1, [handler], trace=trace_of(handler) if given.trace else None) as pool:
         try:
             child = await pool.obtain(handler, job_environment(claim))
         except StartFailed as error:

@@ -1,9 +1,8 @@
-"""Verbs about single jobs: cancel, retry, promote, rm, logs."""
+"""Verbs about single jobs: cancel, retry, promote, rm."""
 
 import argparse
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from sandq.cli.common import connection_options, json_option, print_json
 from sandq.errors import InvalidInput, SandqError
@@ -74,36 +73,6 @@ def rm(given: argparse.Namespace) -> int:
     print_json({"removed": len(ids)}) if given.json else print(f"{len(ids)} jobs are gone")
 
     return 0
-
-
-def logs_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `sandq logs`."""
-    parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("job", help="the job's id")
-    parser.add_argument("--last", type=int, metavar="N", help="only the newest so many rows")
-    connection_options(parser)
-    json_option(parser)
-
-
-def logs(given: argparse.Namespace) -> int:
-    """Print the log rows of a job, oldest first."""
-    if given.last is not None and given.last < 1:
-        raise InvalidInput(f"--last must be at least 1: {given.last}")
-    with _queue(given) as queue:
-        start = 0 if given.last is None else -given.last
-        _, rows = queue.get_job_logs(given.job, start)
-    for row in rows:
-        if given.json:
-            print_json(row)
-        else:
-            at = datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="milliseconds")
-            print(at, row["level"], row["message"], *_words(row.get("fields", {})))
-
-    return 0
-
-
-def _words(fields: dict[str, object]) -> list[str]:
-    return [f"{name}={value!r}" for name, value in fields.items()]
 
 
 def _jobs(parser: argparse.ArgumentParser, none: str = "") -> None:

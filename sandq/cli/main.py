@@ -1,7 +1,7 @@
 """The `sandq` command: verbs, options, and how an error is shown.
 
-Exit codes: 0 done; 1 the job that was waited for or run has failed, or an audit has left something
-broken; 2 an error, told in one line; 130 interrupted.
+Exit codes: 0 done; 1 the job that was waited for, followed or run has failed, or an audit has left
+something broken; 2 an error, told in one line; 130 interrupted.
 """
 
 import argparse
@@ -22,11 +22,13 @@ VERBS = {
     "ls": "list the queues, or the jobs of a queue",
     "server": "look at, or stop, the embedded server of this folder",
     "exec": "run one job through a handler, without Redis",
+    "new": "write a handler that works, with its test",
+    "conformance": "check that a handler, or a supervisor, is right about the protocol",
     "cancel": "call jobs off; those that run are stopped",
     "retry": "run jobs again that have ended",
     "promote": "let delayed jobs start now",
     "rm": "remove jobs",
-    "logs": "print the log of a job",
+    "logs": "print what a job said, and follow it while it runs",
     "dead": "look at failed jobs, or run them again with all their attempts",
     "repeat": "list, add or end series of jobs",
     "pause": "claim no more jobs of a queue; those that run go on",
@@ -44,13 +46,13 @@ VERBS = {
 
 #: module -> the verbs that share it.
 SHARED = {
-    "jobs": ("cancel", "retry", "promote", "rm", "logs"),
+    "jobs": ("cancel", "retry", "promote", "rm"),
     "queues": ("pause", "resume", "clean", "empty", "obliterate", "reclaim", "settings"),
     "watching": ("stats", "workers", "events"),
 }
 
 #: Verbs whose words after -- are a command line.
-TAKES_COMMAND = ("run", "exec")
+TAKES_COMMAND = ("run", "exec", "conformance")
 
 
 class Parser(argparse.ArgumentParser):

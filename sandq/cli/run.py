@@ -5,12 +5,14 @@ import asyncio
 import signal
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 
 import anyio
 
 from sandq import clock
 from sandq.child.command import command_for_file
+from sandq.cli import one_handler
 from sandq.cli.common import (
     connection_options,
     json_option,
@@ -22,8 +24,6 @@ from sandq.errors import ConfigError, InvalidInput
 from sandq.flow.lane import Served
 from sandq.flow.supervisor import Supervisor
 from sandq.model.duration import to_ms
-from sandq.model.handler import Handler
-from sandq.model.limits import Limits, to_bytes
 from sandq.model.names import ANY_NAME
 from sandq.model.supervision import Supervision
 from sandq.settings import Config, load_config
@@ -34,9 +34,6 @@ from sandq.store.store import Store
 SAME_SIGNAL_S = 2.0
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-#: Options that speak of the one handler given as COMMAND.
-OF_ONE_HANDLER = ("timeout", "fresh", "strict", "cwd", "env", "memory")
 
 #: option -> the field of Supervision that it sets, in milliseconds
 _TIMES = {
@@ -55,15 +52,18 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("queue", nargs="*", metavar="QUEUE", help="queues served by COMMAND")
     parser.add_argument("--config", metavar="FILE", help="queues and handlers in a TOML file")
-    parser.add_argument("--pool", type=int, help="most children at once (1)")
-    parser.add_argument("--timeout", help="how long one attempt may run: 30s, 5m (no limit)")
-    parser.add_argument("--fresh", action="store_true", help="one process per job")
-    parser.add_argument("--strict", action="store_true", help="output that is not JSON is an error")
-    parser.add_argument("--cwd", metavar="DIR", help="the folder COMMAND runs in")
-    parser.add_argument("--env", action="append", metavar="NAME=VALUE", help="a variable for it")
-    parser.add_argument("--memory", help="memory each process may use: 256M, 1G")
+    parser.add_argument(
+        "--pool", metavar="MIN:MAX", help="most children at once, or least and most: 2:16 (1)"
+    )
+    one_handler.options(parser)
+    parser.add_argument(
+        "--watch", action="append", metavar="DIR", help="replace all children when a file changes"
+    )
     parser.add_argument("--drain-timeout", help="how long jobs may go on when stopping (25s)")
     parser.add_argument("--kill-grace", help="between SIGTERM and SIGKILL of a child (5s)")
+    parser.add_argument(
+        "--broken-after", help="jobs fail when their handler has not started for so long (never)"
+    )
     parser.add_argument("--lease", help="how long a claim is good without renewal (30s)")
     parser.add_argument("--recover-every", help="how often stalled jobs are looked for (15s)")
     parser.add_argument(
@@ -95,15 +95,7 @@ def _from_command(given: argparse.Namespace) -> Config:
     if not given.command:
         raise InvalidInput("which handler? give its command after --: sandq run QUEUE -- COMMAND")
 
-    handler = Handler(
-        command=tuple(given.command),
-        cwd=given.cwd,
-        env=tuple(_variable(entry) for entry in given.env or ()),
-        timeout_ms=None if given.timeout is None else to_ms(given.timeout, "--timeout"),
-        fresh=given.fresh,
-        strict=given.strict,
-        limits=Limits(memory=None if given.memory is None else to_bytes(given.memory, "--memory")),
-    )
+    handler = one_handler.handler_of(given)
 
     return Config(
         supervision=_supervision(given, Supervision()),
@@ -114,9 +106,10 @@ def _from_command(given: argparse.Namespace) -> Config:
 def _from_file(given: argparse.Namespace) -> Config:
     if given.queue or given.command:
         raise ConfigError("--config names the queues and the commands; give no others beside it")
-    for name in OF_ONE_HANDLER:
+    for name in one_handler.OPTIONS:
         if getattr(given, name):
-            raise ConfigError(f"--{name} is for a COMMAND; with --config, write it in the file")
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} is for a COMMAND; with --config, write it in the file")
 
     config = load_config(given.config)
     for queue, name in config.files:
@@ -129,15 +122,37 @@ def _from_file(given: argparse.Namespace) -> Config:
 
 def _supervision(given: argparse.Namespace, base: Supervision) -> Supervision:
     """The file's numbers, the command line's above them."""
-    changes = {
+    changes: dict[str, int | None] = {
         field: to_ms(value, f"--{option.replace('_', '-')}")
         for option, field in _TIMES.items()
         if (value := getattr(given, option)) is not None
     }
+    if given.broken_after is not None:
+        changes["broken_ms"] = to_ms(given.broken_after, "--broken-after")
     if given.pool is not None:
-        changes["pool"] = given.pool
+        changes["pool_least"], changes["pool"] = _sizes(given.pool)
 
-    return replace(base, **changes)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def _sizes(text: str) -> tuple[int | None, int]:
+    """The least and the most children of "2:16"; of "16" the least is not told."""
+    least, colon, most = text.rpartition(":")
+    try:
+        return (int(least) if colon else None), int(most)
+    except ValueError:
+        raise InvalidInput(
+            f"--pool takes a number, or two of them as in 2:16, the least and the most: {text!r}"
+        ) from None
+
+
+def _folders(given: argparse.Namespace) -> list[Path]:
+    folders = [Path(name) for name in given.watch or ()]
+    for folder in folders:
+        if not folder.is_dir():
+            raise InvalidInput(f"--watch takes a folder: {str(folder)!r} is none")
+
+    return folders
 
 
 async def _supervise(given: argparse.Namespace, config: Config) -> None:
@@ -145,7 +160,7 @@ async def _supervise(given: argparse.Namespace, config: Config) -> None:
     prefix = given.prefix or config.prefix or DEFAULT_PREFIX
     stores = {queue: Store(queue, url, prefix) for queue in config.handlers}
     queues = {queue: Served(stores[queue], handlers) for queue, handlers in config.handlers.items()}
-    supervisor = Supervisor(queues, config.supervision)
+    supervisor = Supervisor(queues, config.supervision, watched=_folders(given))
     _stop_on_signals(supervisor)
     try:
         async with anyio.create_task_group() as group:
@@ -169,8 +184,9 @@ async def _announce(given: argparse.Namespace, config: Config, supervisor: Super
         for queue, by_name in handlers.items()
         for name, command in by_name.items()
     ]
-    pool = config.supervision.pool
-    text = f"sandq {supervisor.worker}: pool of {pool}; stop with Ctrl-C\n" + "\n".join(lines)
+    pool, least = config.supervision.pool, config.supervision.pool_least
+    size = pool if least is None else f"{least} to {pool}"
+    text = f"sandq {supervisor.worker}: pool of {size}; stop with Ctrl-C\n" + "\n".join(lines)
     _tell(
         given,
         {"event": "started", "worker": supervisor.worker, "pool": pool, "handlers": handlers},
@@ -206,11 +222,3 @@ def _stop_on_signals(supervisor: Supervisor) -> None:
 
 def _tell(given: argparse.Namespace, event: dict[str, object], text: str) -> None:
     print_json(event) if given.json else print(text, flush=True)
-
-
-def _variable(entry: str) -> tuple[str, str]:
-    name, equals, value = entry.partition("=")
-    if not name or not equals:
-        raise InvalidInput(f"--env takes NAME=VALUE: {entry!r}")
-
-    return name, value

@@ -1,10 +1,11 @@
 """The async Job."""
 
+from collections.abc import AsyncIterator
 from typing import Any, Unpack
 
 import anyio
 
-from sandq.errors import WaitTimeout
+from sandq.errors import StoreUnreachable, WaitTimeout
 from sandq.face.base import Face
 from sandq.model.building import ended_value
 from sandq.model.duration import Duration, to_ms
@@ -14,7 +15,7 @@ from sandq.model.moment import Moment
 from sandq.model.options import OptionArgs
 from sandq.model.states import JobState
 from sandq.model.view import JobView
-from sandq.steps import adding, jobs, looking, manual
+from sandq.steps import adding, follow, jobs, looking, manual
 from sandq.store import reads
 
 #: How long a claim made by hand is good, in seconds, unless another time is asked for.
@@ -83,8 +84,32 @@ class Job(JobView):
         return None if job is None else job.state
 
     async def logs(self, start: int = 0, end: int = -1, asc: bool = True) -> list[dict[str, Any]]:
-        """Its log rows, oldest first: `at` (seconds since 1970), `level`, `message`, `fields`."""
+        """Its log rows, oldest first; `at` is in seconds since 1970.
+
+        A row has `level`, `message`, and `fields` if there are any; or, if its child wrote it,
+        `stream` and `text`; or `cut`: so many rows were left out here.
+        """
         return (await self._queue._do(looking.get_logs(self.id, start, end, asc)))[1]
+
+    def follow_logs(self, stream: str | None = None) -> AsyncIterator[dict[str, Any]]:
+        """Its log rows, those to come too, until it has ended; rows are as `logs` tells them.
+
+        It goes on over all attempts, and waits for a connection that was lost. `stream`: only the
+        lines that were written there, "stderr" or "stdout". Raises JobMissing, InvalidInput.
+        """
+        return self._follow(follow.LogReader(self.id, stream))
+
+    async def emitted(self, start: int = 0) -> list[Any]:
+        """The parts of its result that the newest attempt has told so far, from one on.
+
+        There are at most 1,000, and 1 MiB of them.
+        """
+        return await self._queue._do(looking.get_emitted(self.id, start))
+
+    def follow_emitted(self) -> AsyncIterator[Any]:
+        """The same, and those to come, until it has ended. When another attempt begins, its parts
+        follow; the last ones of the attempt that failed may be missed. Raises JobMissing."""
+        return self._follow(follow.EmittedReader(self.id))
 
     async def failures(self) -> list[dict[str, Any]]:
         """The failure records of its attempts that are kept, oldest first (seed 0, stacktrace)."""
@@ -99,7 +124,7 @@ class Job(JobView):
         await self._queue._do(jobs.tell_progress(self.id, value))
 
     async def log(self, message: str, level: str = "info", **fields: Any) -> None:
-        """Add a row to its log, which holds the newest 1,000 (seed 0)."""
+        """Add a row to its log, which holds the first 100 and the newest 900 or more (seed 0)."""
         await self._queue._do(jobs.log(self.id, message, level, fields))
 
     async def remove(self, force: bool = False) -> None:
@@ -205,6 +230,19 @@ class Job(JobView):
         """Hold the claim made by hand so much longer, from now. Raises TokenMismatch."""
         claim = await self._own_claim(False)
         await self._queue._do(manual.extend(claim, manual.check_lease(lease)))
+
+    async def _follow(self, reader: follow.Reader) -> AsyncIterator[Any]:
+        while not reader.ended:
+            news: list[Any] = []
+            try:
+                news = await self._queue._do(reader.news())
+            except StoreUnreachable:
+                if not reader.begun:
+                    raise
+            for item in news:
+                yield item
+            if not news and not reader.ended:
+                await anyio.sleep(follow.FOLLOW_EVERY_S)
 
     def _next(self, claimed: manual.Claimed | None) -> "Job | None":
         if claimed is None:

@@ -117,9 +117,15 @@ class Reading(Face):
     async def get_job_logs(
         self, job_id: str, start: int = 0, end: int = -1, asc: bool = True
     ) -> tuple[int, list[dict[str, Any]]]:
-        """How many log rows a job has, and those of the range: `at` (seconds), `level`,
-        `message`, and `fields` if there are any. `asc` False: newest first (seed 0)."""
+        """How many log rows a job has, and those of the range; `asc` False: newest first (seed 0).
+
+        What a row has: see `Job.logs`.
+        """
         return await self._do(looking.get_logs(job_id, start, end, asc))
+
+    async def get_emitted(self, job_id: str, start: int = 0) -> list[Any]:
+        """What the newest attempt of a job has told of its result: see `Job.emitted`."""
+        return await self._do(looking.get_emitted(job_id, start))
 
     async def get_result(self, job_id: str) -> JobResult:
         """What has come of a job: "not yet", a value (None is one), a failure, or no such job

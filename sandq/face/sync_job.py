@@ -1,9 +1,10 @@
 """The synchronous Job."""
 
+from collections.abc import Iterator
 from typing import Any, Unpack
 
 from sandq import clock
-from sandq.errors import WaitTimeout
+from sandq.errors import StoreUnreachable, WaitTimeout
 from sandq.face import job
 from sandq.face.job import LEASE_S
 from sandq.face.sync_base import SyncFace, twin_of
@@ -15,7 +16,7 @@ from sandq.model.moment import Moment
 from sandq.model.options import OptionArgs
 from sandq.model.states import JobState
 from sandq.model.view import JobView
-from sandq.steps import adding, jobs, looking, manual
+from sandq.steps import adding, follow, jobs, looking, manual
 from sandq.store import reads
 from sandq.store.endings import LOOK_AGAIN_S
 
@@ -75,6 +76,15 @@ class Job(JobView):
 
     def logs(self, start: int = 0, end: int = -1, asc: bool = True) -> list[dict[str, Any]]:
         return (self._queue._do(looking.get_logs(self.id, start, end, asc)))[1]
+
+    def follow_logs(self, stream: str | None = None) -> Iterator[dict[str, Any]]:
+        return self._follow(follow.LogReader(self.id, stream))
+
+    def emitted(self, start: int = 0) -> list[Any]:
+        return self._queue._do(looking.get_emitted(self.id, start))
+
+    def follow_emitted(self) -> Iterator[Any]:
+        return self._follow(follow.EmittedReader(self.id))
 
     def failures(self) -> list[dict[str, Any]]:
         return self._queue._store.run(reads.failures(self.id))
@@ -152,6 +162,18 @@ class Job(JobView):
     def extend_lease(self, lease: Duration = LEASE_S) -> None:
         claim = self._own_claim(False)
         self._queue._do(manual.extend(claim, manual.check_lease(lease)))
+
+    def _follow(self, reader: follow.Reader) -> Iterator[Any]:
+        while not reader.ended:
+            news: list[Any] = []
+            try:
+                news = self._queue._do(reader.news())
+            except StoreUnreachable:
+                if not reader.begun:
+                    raise
+            yield from news
+            if not news and not reader.ended:
+                clock.block_s(follow.FOLLOW_EVERY_S)
 
     def _next(self, claimed: manual.Claimed | None) -> "Job | None":
         if claimed is None:

@@ -92,6 +92,9 @@ class Reading(SyncFace):
     ) -> tuple[int, list[dict[str, Any]]]:
         return self._do(looking.get_logs(job_id, start, end, asc))
 
+    def get_emitted(self, job_id: str, start: int = 0) -> list[Any]:
+        return self._do(looking.get_emitted(job_id, start))
+
     def get_result(self, job_id: str) -> JobResult:
         return (self._do(looking.get_results([job_id])))[0]
 

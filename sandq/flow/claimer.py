@@ -11,6 +11,7 @@ from sandq import chance, clock
 from sandq.errors import StoreError
 from sandq.flow.desk import Desk, Held
 from sandq.flow.lane import Lane
+from sandq.flow.settler import in_batches
 from sandq.store import calls
 from sandq.store.calls import Claimed, Settlement
 
@@ -97,12 +98,18 @@ class Claimer:
     async def _exchange(self) -> bool:
         """One call; whether there is reason for another at once."""
         lane, settler = self._lane, self._lane.settler
-        if settler.has_reports:
-            await self._report()
-        if self._lost_tokens:
-            await self._disclaim()
-
+        # taken first: what these jobs have said is told before their end, after which their claims
+        # hold nothing any more
         batch = settler.take()
+        try:
+            if settler.has_reports:
+                await self._report()
+            if self._lost_tokens:
+                await self._disclaim()
+        except BaseException:
+            settler.put_back(batch)
+            raise
+
         if self._dry.is_set() and not batch:
             self._desk.is_fed(lane)
             return False
@@ -134,11 +141,15 @@ class Claimer:
         return bool(settler) or settler.has_reports or len(claimed.claims) == wanted > 0
 
     async def _report(self) -> None:
-        reports = self._lane.settler.take_reports()
+        lane, settler = self._lane, self._lane.settler
+        reports, told = settler.take_reports(), 0
+        settler.forget_all_but(lane.in_hand)
         try:
-            await self._lane.store.run(calls.report(reports))
+            for batch in in_batches(reports):
+                await lane.store.run(calls.report(batch))
+                told += len(batch)
         except BaseException:
-            self._lane.settler.put_back_reports(reports)
+            settler.put_back_reports(reports[told:])
             raise
 
     def _settled(self, batch: list[tuple[Held, Settlement]], statuses: list[str]) -> None:
@@ -157,6 +168,9 @@ class Claimer:
                 )
 
     def _note(self, wanted: int, claimed: Claimed) -> None:
+        if wanted and self._lane.pool.elastic:
+            more = len(claimed.claims) == wanted
+            self._lane.note_waits(claimed.claims, claimed.now_ms, more=more)
         self._lane.next_fire_s = _until(claimed.next_fire_ms, claimed.now_ms)
         if self._lane.next_fire_s is not None:
             self._lane.fire_known.set()

@@ -14,7 +14,7 @@ from sandq.model.job import Claim
 from sandq.model.options import StoredOptions, read_options
 from sandq.model.outcome import Outcome
 from sandq.model.supervision import Supervision
-from sandq.protocol.messages import Log, Progress
+from sandq.protocol.messages import Said
 
 if TYPE_CHECKING:
     from sandq.flow.lane import Lane
@@ -45,13 +45,18 @@ class Held:
         #: It is given back or lost though its slot has not ended: what comes of it is not wanted.
         self.given_up = False
 
-    def say(self, message: Progress | Log) -> None:
+    def say(self, message: Said) -> None:
         """What the running job says goes to Redis with the next batch."""
         self.lane.say(self.claim, message)
 
     def end(self, outcome: Outcome) -> None:
         """The outcome goes to be settled."""
         self.lane.settle(self, outcome)
+
+    @property
+    def overrun(self) -> bool:
+        """Whether its child should have been gone for some time."""
+        return self.child is not None and self.child.overrun
 
     def ask_to_end(self, by: str) -> bool:
         """End what runs, politely first; False if nothing runs yet. `by`: see `Child.stop`."""
@@ -89,7 +94,10 @@ class Desk:
         self._slots: deque[asyncio.Future[Held]] = deque()
         self._reserved = 0
         #: Lanes that have work and got no place, in the order they asked: each gets one in turn.
-        self._hungry: dict[Lane, None] = {}
+        #: Since when, by the monotonic clock.
+        self._hungry: dict[Lane, float] = {}
+        #: Set whenever there is such a lane; who has looked after it clears it.
+        self.hunger = asyncio.Event()
         #: Claims given to a slot that has not woken up to lend a child to them.
         self._handed_over = 0
         self._overdue: asyncio.TimerHandle | None = None
@@ -110,13 +118,20 @@ class Desk:
         room -= self._turns_before(lane)
         if room <= 0:
             if lane.serves:
-                self._hungry.setdefault(lane)
+                self._hungry.setdefault(lane, now_s)
+                self.hunger.set()
             return 0
 
         self._hungry.pop(lane, None)
         self._reserved += room
 
         return room
+
+    def hungry_ms(self, lane: "Lane") -> float:
+        """For how long a lane has had work and got no place."""
+        since_s = self._hungry.get(lane)
+
+        return 0.0 if since_s is None else (clock.monotonic_s() - since_s) * 1000
 
     def is_fed(self, lane: "Lane") -> None:
         """A lane has no work for now."""

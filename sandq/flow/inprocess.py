@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import orjson
 from sandq.model.handler import HandlerFunction
 from sandq.model.outcome import Failure, FailureKind, Outcome
 from sandq.model.payload import decode_stored, encode
-from sandq.protocol.messages import Log, Progress
+from sandq.protocol.messages import Emit, Log, Progress
 from sandq.protocol.reading import error_code, is_delay
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ class RunningJob:
     """
 
     __slots__ = (
-        "_held", "attempt", "data", "discarded", "id", "max_attempts", "name", "queue",
+        "_held", "_loop", "attempt", "data", "discarded", "id", "max_attempts", "name", "queue",
         "timestamp_ms",
     )  # fmt: skip
 
     def __init__(self, held: "Held") -> None:
         claim = held.claim
         self._held = held
+        self._loop = asyncio.get_running_loop()
         self.id = claim.id
         self.name = claim.name
         self.queue = claim.queue
@@ -50,16 +52,32 @@ class RunningJob:
 
     def progress(self, value: Any) -> None:
         """Tell how far the job is; any JSON value."""
-        self._held.say(Progress(self.id, encode(value, "progress")))
+        self._say(Progress(self.id, encode(value, "progress")))
 
     def log(self, message: str, level: str = "info", **fields: Any) -> None:
         """Add a row to the job's log."""
         row = {"level": level, "message": message, **({"fields": fields} if fields else {})}
-        self._held.say(Log(self.id, encode(row, "log row")))
+        self._say(Log(self.id, encode(row, "log row")))
+
+    def emit(self, chunk: Any) -> None:
+        """Tell a part of the result, any JSON value, ahead of the end (`Job.emitted`)."""
+        self._say(Emit(self.id, encode(chunk, "chunk")))
 
     def discard(self) -> None:
         """Do not try it again if this attempt fails, whatever its attempts (seed 0)."""
         self.discarded = True
+
+    def _say(self, message: Progress | Log | Emit) -> None:
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._held.say(message)
+            return
+        # a synchronous function runs in a thread; one that was left behind may outlive the loop
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._held.say, message)
 
 
 async def run_function(held: "Held", handler: HandlerFunction) -> Outcome:

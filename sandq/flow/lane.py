@@ -13,7 +13,7 @@ from sandq.model.handler import Handler, HandlerFunction
 from sandq.model.job import Claim
 from sandq.model.names import ANY_NAME
 from sandq.model.outcome import Outcome
-from sandq.protocol.messages import Log, Progress
+from sandq.protocol.messages import Said
 from sandq.store.store import Store
 
 #: How long progress and log rows may wait for more of them, in seconds.
@@ -56,6 +56,9 @@ class Lane:
         self.nudged = asyncio.Event()
         #: Set each time Redis has been told of outcomes.
         self.told = asyncio.Event()
+        #: How long the jobs of the newest claim had waited, if there may be more where they came
+        #: from, in milliseconds.
+        self.waited_ms = 0.0
         self._slots = slots
         handlers = served.handlers
         self._by_name = dict(handlers)
@@ -78,6 +81,28 @@ class Lane:
         """How many jobs of this queue could start now."""
         return self._slots if self._functions else self.pool.places(self._children)
 
+    def note_waits(self, claims: list[Claim], now_ms: int, *, more: bool) -> None:
+        """Claims have come; `now_ms` is the server's time, `more`: others may wait.
+
+        Jobs that were delayed, or tried before, are left out: they have not waited all the time.
+        """
+        waits = [now_ms - claim.created_ms for claim in claims if more and self._is_new(claim)]
+        self.waited_ms = max(waits, default=0.0)
+
+    def grow(self, waiting: int, waited_ms: float) -> None:
+        """So many jobs have waited for so long while all children were busy."""
+        self.pool.grow(self._children, waiting, waited_ms)
+
+    def _is_new(self, claim: Claim) -> bool:
+        held = self.in_hand.get(claim.id)
+
+        return (
+            held is not None
+            and claim.attempts == 0
+            and claim.stalls == 0
+            and held.options.delay_ms == 0
+        )
+
     @property
     def serves(self) -> bool:
         """Whether some handler of this queue starts, as far as is known."""
@@ -88,7 +113,7 @@ class Lane:
         self.settler.add(held, outcome)
         self.nudged.set()
 
-    def say(self, claim: Claim, message: Progress | Log) -> None:
+    def say(self, claim: Claim, message: Said) -> None:
         """A running attempt says something."""
         self.settler.say(claim, message)
         if self._report_timer is None:

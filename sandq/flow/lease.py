@@ -1,4 +1,8 @@
-"""The lease keeper: claims in hand are renewed until they are settled; a lost one is dropped."""
+"""The lease keeper: claims in hand are renewed until they are settled; a lost one is dropped.
+
+A claim is renewed only while its child may work on it: once the child should have been gone for
+some time, by its deadline and its grace, another supervisor may have the job.
+"""
 
 import asyncio
 import logging
@@ -33,8 +37,13 @@ class Lease:
 
     async def run_once(self, lane: Lane) -> int:
         """Renew one lane's claims now; the answer is how many were lost."""
-        held = list(lane.in_hand.values())
         lost_count = 0
+        for one in [one for one in lane.in_hand.values() if one.overrun]:
+            # its child cannot be ended: the job is not kept from others for that
+            log.error("job %s: its child did not end in time; its claim is let go", one.claim.id)
+            lost_count += 1
+            lane.lose(one)
+        held = list(lane.in_hand.values())
         for start in range(0, len(held), BATCH):
             batch = held[start : start + BATCH]
             lost = await lane.store.run(calls.renew([h.claim for h in batch], self._lease_ms))

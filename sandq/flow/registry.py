@@ -1,19 +1,17 @@
 """The handlers of a queue, as both faces set them, and the numbers of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sandq.child.command import command_for_file, find_program
+from sandq.child.making import handler_file
 from sandq.errors import InvalidInput
 from sandq.model.backoff_function import BackoffFunction, check_backoff_function
-from sandq.model.checks import check_flag
 from sandq.model.duration import Duration, to_ms
 from sandq.model.handler import Handler, HandlerFunction
 from sandq.model.limits import Limits
 from sandq.model.names import ANY_NAME, check_job_name
 from sandq.model.supervision import Supervision
-from sandq.settings import passed_on_environment
 
 
 class HandlerRegistry:
@@ -59,10 +57,17 @@ class HandlerRegistry:
         handler: str | Path | Sequence[str],
         *,
         timeout: Duration | None = None,
+        heartbeat_timeout: Duration | None = None,
         cwd: str | Path | None = None,
         env: Mapping[str, str] | None = None,
         fresh: bool = False,
         strict: bool = False,
+        channel: str = "stdout",
+        calls: Iterable[str] = (),
+        max_jobs: int | None = None,
+        max_age: Duration | None = None,
+        max_rss: int | str | None = None,
+        idle: Duration = 60,
         limits: Limits | None = None,
     ) -> None:
         """Serve jobs named `name` ("*": any) with a program of its own (seed 0).
@@ -71,35 +76,35 @@ class HandlerRegistry:
           and the like are given to their interpreter, others must be executable.
         - `timeout`: how long one attempt may run (seconds, timedelta or text); a job's own
           timeout comes first. The process, with all it started, is killed then.
+        - `heartbeat_timeout`: how long an attempt may say nothing; a job's own comes first.
         - `cwd`: the folder it runs in. `env`: variables beside the declared ones (spec/cli.md).
         - `fresh`: one process per job. `strict`: output that is not JSON fails the job.
+        - `channel`: where answers come from: "stdout", "fd3", or, of fresh ones, "file".
+        - `calls`: what its jobs may ask for: some of update_data, add_job, get_result,
+          extend_timeout.
+        - `max_jobs`, `max_age`, `max_rss`: a process is replaced when it has served so many jobs,
+          lived so long, or is larger than this ("300M") after a job.
+        - `idle`: a process beyond the least that are kept ends when it was idle for so long.
         - `limits`: what each of its processes may use.
 
         Raises HandlerInvalid when nothing can be run, InvalidInput for a name that is taken.
         """
-        if isinstance(handler, str | Path):
-            command = command_for_file(str(handler))
-        elif isinstance(handler, Sequence) and not isinstance(handler, bytes):
-            command = tuple(handler)
-        else:
-            raise InvalidInput(f"handler must be a file, or a command's list of words: {handler!r}")
-        if limits is not None and not isinstance(limits, Limits):
-            raise InvalidInput(f"limits must be Limits: {limits!r}")
-        if env is not None and not isinstance(env, Mapping):
-            raise InvalidInput(f"env must be a mapping of text to text: {env!r}")
-        for variable in (env or {}).items():
-            if not all(isinstance(text, str) for text in variable):
-                raise InvalidInput(f"env must map text to text, not {variable!r}")
-        checked = Handler(
-            command=command,
-            cwd=None if cwd is None else str(cwd),
-            env=tuple(sorted((env or {}).items())),
-            timeout_ms=None if timeout is None else to_ms(timeout, "timeout"),
-            fresh=check_flag("fresh", fresh),
-            strict=check_flag("strict", strict),
-            limits=limits or Limits(),
+        checked = handler_file(
+            handler,
+            timeout=timeout,
+            heartbeat_timeout=heartbeat_timeout,
+            cwd=cwd,
+            env=env,
+            fresh=fresh,
+            strict=strict,
+            channel=channel,
+            calls=calls,
+            max_jobs=max_jobs,
+            max_age=max_age,
+            max_rss=max_rss,
+            idle=idle,
+            limits=limits,
         )
-        find_program(checked, dict(checked.env).get("PATH", passed_on_environment().get("PATH")))
         self._set(name, checked)
 
     def _set(self, name: str, handler: Handler | HandlerFunction) -> None:
@@ -114,15 +119,19 @@ class HandlerRegistry:
 def supervision_of(
     *,
     concurrency: int,
+    least: int | None,
     lease: Duration,
     recover_every: Duration,
     max_stalls: int,
     drain_timeout: Duration,
     kill_grace: Duration,
+    broken_after: Duration | None,
 ) -> Supervision:
     """The settings of a run; a concurrency of 0 is taken as 1 (seed 0)."""
     return Supervision(
         pool=concurrency or 1,
+        pool_least=least,
+        broken_ms=None if broken_after is None else to_ms(broken_after, "broken_after"),
         lease_ms=to_ms(lease, "lease"),
         recover_ms=to_ms(recover_every, "recover_every"),
         max_stalls=max_stalls,

@@ -1,19 +1,18 @@
 """Outcomes in, settlements out: the verdicts wait here for the next call to Redis."""
 
 import logging
-from collections import deque
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Container, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sandq import chance
+from sandq.flow.telling import TOO_MUCH, Emitting, Telling
 from sandq.model.backoff_function import BackoffFunction
 from sandq.model.job import Claim
 from sandq.model.outcome import Outcome
 from sandq.model.verdict import Action, decide
-from sandq.protocol.messages import Log, Progress
-from sandq.store.calls import LOG_ROWS_KEPT, Report, Settlement
+from sandq.protocol.messages import Captured, Emit, Log, Progress, Said
+from sandq.store.calls import Report, Settlement
 
 if TYPE_CHECKING:
     from sandq.flow.desk import Held
@@ -25,6 +24,10 @@ _NO_BACKOFFS: Mapping[str, BackoffFunction] = MappingProxyType({})
 #: Most settlements in one call: Redis is blocked while a script runs.
 BATCH = 256
 
+#: Most reports in one call, and bytes of them unless one alone has more.
+REPORTS_AT_ONCE = 1_000
+REPORT_BYTES_AT_ONCE = 1024 * 1024
+
 
 class Settler:
     """What one queue's attempts have come to, until Redis knows it."""
@@ -32,16 +35,18 @@ class Settler:
     def __init__(self, backoffs: Mapping[str, BackoffFunction] = _NO_BACKOFFS) -> None:
         self._backoffs = backoffs
         self._settlements: list[tuple[Held, Settlement]] = []
-        self._progress: dict[str, Report] = {}
-        self._logs: dict[str, deque[Report]] = {}
+        #: Job id and token -> what was said under that claim since Redis was told.
+        self._tellings: dict[tuple[str, str], Telling] = {}
+        #: The same -> how much of its result the attempt has told, if any.
+        self._emitting: dict[tuple[str, str], Emitting] = {}
 
     def __bool__(self) -> bool:
         return bool(self._settlements)
 
     @property
     def has_reports(self) -> bool:
-        """Whether progress or log rows wait."""
-        return bool(self._progress or self._logs)
+        """Whether something waits that jobs have said."""
+        return bool(self._tellings)
 
     def add(self, held: "Held", outcome: Outcome) -> None:
         """The end of an attempt."""
@@ -56,12 +61,20 @@ class Settler:
         retain = options.retain_completed if completes else options.retain_failed
         self._settlements.append((held, Settlement(claim, verdict, retain)))
 
-    def say(self, claim: Claim, message: Progress | Log) -> None:
-        """What an attempt says: of progress the newest counts, of log rows the newest so many."""
+    def say(self, claim: Claim, message: Said) -> None:
+        """What an attempt says: of progress the newest counts; of log rows, lines it wrote and
+        parts of its result as much stays as `sandq.model.bounds` allows."""
+        telling = self._telling(claim)
         if isinstance(message, Progress):
-            self._keep(Report(claim, "progress", message.value))
+            telling.progress = message.value
+        elif isinstance(message, Log):
+            telling.add_row(message.text)
+        elif isinstance(message, Captured):
+            if message.left_out:
+                telling.add_row(message.left_out)
+            telling.add_row(message)
         else:
-            self._keep(Report(claim, "log", message.text))
+            self._emit(telling, message)
 
     def take(self) -> list[tuple["Held", Settlement]]:
         """The next batch of settlements, oldest first."""
@@ -75,20 +88,52 @@ class Settler:
         self._settlements = batch + self._settlements
 
     def take_reports(self) -> list[Report]:
-        """All log rows and progress that wait."""
-        reports = [*chain.from_iterable(self._logs.values()), *self._progress.values()]
-        self._logs, self._progress = {}, {}
+        """All that waits of what jobs have said."""
+        tellings, self._tellings = self._tellings, {}
 
-        return reports
+        return [report for telling in tellings.values() for report in telling.reports()]
 
     def put_back_reports(self, reports: list[Report]) -> None:
         """Redis could not be told: what has been said since is newer."""
         for report in (*reports, *self.take_reports()):
-            self._keep(report)
+            self._telling(report.claim).add(report)
 
-    def _keep(self, report: Report) -> None:
-        if report.kind == "progress":
-            self._progress[report.claim.id] = report
+    def forget_all_but(self, job_ids: Container[str]) -> None:
+        """Only these jobs are in hand."""
+        if self._emitting:
+            self._emitting = {k: v for k, v in self._emitting.items() if k[0] in job_ids}
+
+    def _telling(self, claim: Claim) -> Telling:
+        # an attempt that was given up may speak on beside another one of its job
+        key = claim.id, claim.token
+        telling = self._tellings.get(key)
+        if telling is None:
+            telling = self._tellings[key] = Telling(claim)
+
+        return telling
+
+    def _emit(self, telling: Telling, message: Emit) -> None:
+        key = telling.claim.id, telling.claim.token
+        emitting = self._emitting.get(key)
+        if emitting is None:
+            emitting = self._emitting[key] = Emitting()
+        if emitting.full:
+            return
+        part = emitting.take(message.chunk)
+        if part is None:
+            telling.add_row(TOO_MUCH)
         else:
-            rows = self._logs.setdefault(report.claim.id, deque(maxlen=LOG_ROWS_KEPT))
-            rows.append(report)
+            telling.parts.append(part)
+
+
+def in_batches(reports: list[Report]) -> Iterator[list[Report]]:
+    """Reports in the numbers that one call may bring, in their order."""
+    start, size = 0, 0
+    for number, report in enumerate(reports):
+        size += len(report.text)
+        too_many = number - start == REPORTS_AT_ONCE
+        if too_many or (size > REPORT_BYTES_AT_ONCE and number > start):
+            yield reports[start:number]
+            start, size = number, len(report.text)
+    if reports:
+        yield reports[start:]

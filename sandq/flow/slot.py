@@ -1,10 +1,13 @@
 """A slot runs one job at a time: take a claim, find its handler, run it, hand the outcome on."""
 
+from functools import partial
+
 from sandq.child.pool import Pool
 from sandq.child.spawn import StartFailed
+from sandq.flow.calling import perform
 from sandq.flow.desk import Desk, Held
 from sandq.flow.inprocess import run_function
-from sandq.model.handler import Handler, HandlerFunction
+from sandq.model.handler import Channel, Handler, HandlerFunction
 from sandq.model.outcome import Failure, FailureKind, Outcome
 from sandq.protocol.messages import job_environment, job_line
 
@@ -50,19 +53,31 @@ async def attempt(held: Held, pool: Pool) -> Outcome:
 async def _run_in_child(held: Held, handler: Handler, pool: Pool) -> Outcome:
     claim, options = held.claim, held.options
     timeout_ms = handler.timeout_ms if options.timeout_ms is None else options.timeout_ms
+    heartbeat_ms = handler.heartbeat_timeout_ms
+    if options.heartbeat_timeout_ms is not None:
+        heartbeat_ms = options.heartbeat_timeout_ms
+    if handler.channel is Channel.FILE:
+        # it cannot send any
+        heartbeat_ms = None
     line = job_line(
-        claim, delay_ms=options.delay_ms, max_attempts=options.attempts, timeout_ms=timeout_ms
+        claim,
+        delay_ms=options.delay_ms,
+        max_attempts=options.attempts,
+        timeout_ms=timeout_ms,
+        heartbeat_ms=heartbeat_ms,
     )
     # the newline is not counted, as it is not in the lines of a child
     if len(line) - 1 > handler.limits.line:
         return _oversize(len(line) - 1, handler)
 
-    child = pool.lend(handler)
+    key = options.pool_key or ""
+    child = pool.lend(handler, key)
     if child is None:
+        env = job_environment(claim) if handler.fresh else None
         try:
-            child = await pool.obtain(handler, job_environment(claim) if handler.fresh else None)
+            child = await pool.obtain(handler, env, key)
         except StartFailed as error:
-            return Outcome.give_back(str(error), _wait_ms(held, handler, pool))
+            return _not_started(str(error), held, handler, pool)
 
     if held.given_up:
         pool.give_back(child)
@@ -70,14 +85,24 @@ async def _run_in_child(held: Held, handler: Handler, pool: Pool) -> Outcome:
 
     held.child = child
     try:
-        outcome = await child.run(claim.id, line, timeout_ms, held.say)
+        outcome = await child.run(
+            claim.id, line, timeout_ms, held.say, heartbeat_ms, partial(perform, held)
+        )
     finally:
         held.child = None
         pool.give_back(child)
     if outcome.released is not None and child.never_read:
-        return Outcome.give_back(outcome.released, _wait_ms(held, handler, pool))
+        return _not_started(outcome.released, held, handler, pool)
 
     return outcome
+
+
+def _not_started(reason: str, held: Held, handler: Handler, pool: Pool) -> Outcome:
+    """The job was not begun, for no fault of its own: it waits, but not for ever if told so."""
+    if pool.broken(handler):
+        return Outcome.failed(FailureKind.START_FAILED, reason)
+
+    return Outcome.give_back(reason, _wait_ms(held, handler, pool))
 
 
 def _wait_ms(held: Held, handler: Handler, pool: Pool) -> int:

@@ -3,12 +3,14 @@
 Stopping, in this order:
 1. No new claims; claims that wait for a slot are given back.
 2. Running jobs go on, their leases renewed, until they end or `drain_ms` have passed.
-3. Children that still run are killed; their jobs are given back with no attempt spent.
+3. Children that still run are told to end, and killed a moment later; their jobs are given back
+   with no attempt spent, unless they finish in that moment.
 4. What all this came to is told to Redis; then the children and the connections are closed.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 import anyio
 
@@ -18,6 +20,8 @@ from sandq.errors import SupervisorError
 from sandq.flow.calendar import Calendar
 from sandq.flow.claimer import Claimer
 from sandq.flow.desk import Desk
+from sandq.flow.file_watch import FileWatch
+from sandq.flow.growth import Growth
 from sandq.flow.heed import Heed
 from sandq.flow.janitor import Janitor
 from sandq.flow.lane import Lane, Served
@@ -30,6 +34,9 @@ from sandq.model.supervision import Supervision
 
 log = logging.getLogger("sandq.flow")
 
+#: How long a child that has outlived the drain may take to end, in seconds, if its grace is longer.
+LAST_GRACE_S = 1.0
+
 #: How long the last outcomes may take to reach Redis when stopping, in seconds.
 SETTLE_WITHIN_S = 3.0
 
@@ -38,7 +45,8 @@ class Supervisor:
     """Runs the jobs of one or more queues with one pool of children.
 
     `queues` maps a queue's name to what serves it. `first` is the name whose handler serves jobs
-    without one of their own.
+    without one of their own. When a file below one of the folders `watched` changes, all children
+    are replaced.
     """
 
     def __init__(
@@ -46,12 +54,14 @@ class Supervisor:
         queues: Mapping[str, Served],
         supervision: Supervision,
         first: str = ANY_NAME,
+        watched: Sequence[Path] = (),
     ) -> None:
         if not any(served.handlers for served in queues.values()):
             raise SupervisorError("no handler is set; set one before running the queue")
 
         self.worker = chance.new_worker_id()
         self._supervision = supervision
+        self._watched = watched
         self._desk = Desk(supervision)
         # in the order they were set, each once: equal handlers share their children
         children = dict.fromkeys(
@@ -63,7 +73,9 @@ class Supervisor:
         self.pool = Pool(
             supervision.pool,
             children,
+            least=supervision.pool_least,
             kill_grace_ms=supervision.kill_grace_ms,
+            broken_ms=supervision.broken_ms,
             worker=self.worker,
             on_change=self._nudge,
         )
@@ -98,6 +110,9 @@ class Supervisor:
                 group.start_soon(Lease(self._lanes, self._supervision.lease_ms).run)
                 group.start_soon(Janitor(self._lanes, self._supervision).run)
                 group.start_soon(Heed(self._lanes, self._desk).run)
+                if self.pool.elastic:
+                    group.start_soon(Growth(self._lanes, self._desk).run)
+                group.start_soon(FileWatch(self._watched, self.pool).run)
                 group.start_soon(self._presence.run)
                 for calendar in calendars:
                     group.start_soon(calendar.run)
@@ -151,8 +166,10 @@ class Supervisor:
         if self._desk.running:
             log.warning("%d jobs are still running: they are given back", self.busy)
         for held in list(self._desk.running):
-            if held.child is not None:
+            if held.child is not None and self._stop_now.is_set():
                 held.child.kill("stop")
+            elif held.child is not None:
+                held.child.stop("stop", min(self._supervision.kill_grace_ms / 1000, LAST_GRACE_S))
             else:
                 # a function of this process, or a job that still waits for its child
                 self._desk.give_up(held)

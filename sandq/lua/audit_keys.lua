@@ -1,7 +1,7 @@
 -- audit_keys: keys that belong to a job, a series, a limit or a supervisor: whether it is there
 -- KEYS    the queue's keys, in the order of sandq/store/keys.py
 -- ARGV    now, fix (1 to repair what is found, or 0), then for each key: kind (dedup, repeat, logs,
---         failures, limiter or worker), name
+--         emitted, failures, limiter or worker), name
 -- REPLY   for each finding a list of problem, id or key, detail, 1 if it was repaired or 0
 -- ERRORS  SANDQ_INVALID
 -- EVENTS  none
@@ -58,6 +58,10 @@ end
 
 function JUDGE.logs(id, subject)
   left_behind(id, Keys.logs(id), subject)
+end
+
+function JUDGE.emitted(id, subject)
+  left_behind(id, Keys.emitted(id), subject)
 end
 
 function JUDGE.failures(id, subject)

@@ -21,7 +21,7 @@ NO_DEFAULTS = frozenset({"job_id", "dedup", "dedup_ttl", "repeat", "run_at", "ex
 #: Options that say when a job runs: one of them, given by the job, replaces a default delay.
 _INSTEAD_OF_DELAY = ("run_at", "repeat")
 
-_DURATIONS = frozenset({"delay", "timeout", "result_ttl"})
+_DURATIONS = frozenset({"delay", "timeout", "heartbeat_timeout", "result_ttl"})
 
 
 def merge_options(

@@ -19,6 +19,7 @@ class EventKind(StrEnum):
     DUPLICATED = "duplicated"
     ACTIVE = "active"
     PROGRESS = "progress"
+    EMITTED = "emitted"
     UPDATED = "updated"
     COMPLETED = "completed"
     FAILED = "failed"

@@ -2,13 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from sandq.errors import InvalidInput
+from sandq.model.checks import check_integer
 from sandq.model.limits import Limits
 
 #: How much of a command is shown in messages, in characters.
 SHOWN = 100
+
+#: What a child may ask of the supervisor in a `call`, if its handler allows it.
+VERBS = ("add_job", "extend_timeout", "get_result", "update_data")
+
+
+class Channel(StrEnum):
+    """Where a child's answers come from; whatever else it writes is text for the job's log."""
+
+    STDOUT = "stdout"
+    FD3 = "fd3"
+    FILE = "file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +32,18 @@ class Handler:
     - `cwd`: the folder it runs in; None: the supervisor's.
     - `env`: variables it gets beside the declared ones (spec/cli.md), as (name, value) pairs.
     - `timeout_ms`: how long one attempt may run; None: until it ends. A job's own comes first.
+    - `heartbeat_timeout_ms`: how long a job may say nothing; None: as long as it likes. A job's
+      own comes first.
     - `fresh`: one process per job: one line in, end of input, one answer.
     - `strict`: a line on its answer stream that is not JSON fails the job, instead of being noise.
+    - `channel`: where its answers come from; "file" is for `fresh` handlers alone.
+    - `calls`: what its jobs may ask of the supervisor: some of VERBS, or a name of your own where
+      the pool is used by itself.
+    - `max_jobs`: a child is replaced when it has served so many; None: no such rule, as for the
+      next two.
+    - `max_age_ms`: a child is replaced when it has lived so long, between two jobs.
+    - `max_rss`: bytes; a child whose process is larger than this after a job is replaced.
+    - `idle_ms`: a child beyond the least that a pool keeps ends when it was idle for so long.
     - `limits`: what each child may use.
     """
 
@@ -28,18 +51,50 @@ class Handler:
     cwd: str | None = None
     env: tuple[tuple[str, str], ...] = ()
     timeout_ms: int | None = None
+    heartbeat_timeout_ms: int | None = None
     fresh: bool = False
     strict: bool = False
+    channel: Channel = Channel.STDOUT
+    calls: tuple[str, ...] = ()
+    max_jobs: int | None = None
+    max_age_ms: int | None = None
+    max_rss: int | None = None
+    idle_ms: int = 60_000
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         words = self.command
         if not isinstance(words, tuple) or not words or not all(isinstance(w, str) for w in words):
             raise InvalidInput(f"a handler's command must be a list of words: {self.command!r}")
-        if self.timeout_ms is not None and self.timeout_ms < 1:
-            raise InvalidInput("a handler's timeout must be more than zero; leave it out for none")
         if any("\0" in word for word in self.command):
             raise InvalidInput(f"a handler's command must hold no NUL byte: {self.command!r}")
+        if self.timeout_ms is not None and self.timeout_ms < 1:
+            raise InvalidInput("a handler's timeout must be more than zero; leave it out for none")
+        for name in ("heartbeat_timeout_ms", "max_jobs", "max_age_ms", "max_rss", "idle_ms"):
+            if (value := getattr(self, name)) is not None:
+                check_integer(name, value, 1, 2**62)
+        self._check_channel()
+        self._check_calls()
+
+    def _check_channel(self) -> None:
+        try:
+            object.__setattr__(self, "channel", Channel(self.channel))
+        except ValueError:
+            known = ", ".join(Channel)
+            raise InvalidInput(f"channel must be one of {known}: {self.channel!r}") from None
+        if self.channel is Channel.FILE and not self.fresh:
+            raise InvalidInput("channel 'file' is for handlers with one process per job: fresh")
+        if self.channel is Channel.FILE and self.heartbeat_timeout_ms is not None:
+            raise InvalidInput(
+                "heartbeat_timeout: a handler with channel 'file' sends no heartbeats"
+            )
+
+    def _check_calls(self) -> None:
+        if isinstance(self.calls, str) or not all(isinstance(verb, str) for verb in self.calls):
+            raise InvalidInput(f"calls must be a list of verbs: {self.calls!r}")
+        if self.calls and self.fresh:
+            raise InvalidInput("calls: a handler with one process per job cannot be replied to")
+        object.__setattr__(self, "calls", tuple(sorted(set(self.calls))))
 
     def __str__(self) -> str:
         words = " ".join(self.command).replace("\n", " ")

@@ -53,6 +53,8 @@ class OptionArgs(TypedDict, total=False):
     attempts: int
     backoff: Backoff | Duration | None
     timeout: Duration | None
+    heartbeat_timeout: Duration | None
+    pool_key: str | None
     remove_on_complete: Removal
     remove_on_fail: Removal
     result_ttl: Duration | None
@@ -79,6 +81,9 @@ class JobOptions:
     - `attempts`: tries in all, the first included.
     - `backoff`: the wait between tries; a duration means a fixed one; None: at once.
     - `timeout`: how long one try may run before its process is killed; None: the handler's.
+    - `heartbeat_timeout`: how long it may say nothing before its process is killed; None: the
+      handler's. Any message of the child counts.
+    - `pool_key`: it runs in children that have only had jobs of this key; None: of no key.
     - `remove_on_complete`, `remove_on_fail`: True: removed when it ends; a number: so many of the
       newest jobs are kept that ended like this; a `Keep`: the same with an age; False: all. A
       cancelled job counts as failed here.
@@ -103,6 +108,8 @@ class JobOptions:
     attempts: int = 1
     backoff: Backoff | Duration | None = None
     timeout: Duration | None = None
+    heartbeat_timeout: Duration | None = None
+    pool_key: str | None = None
     remove_on_complete: Removal = False
     remove_on_fail: Removal = False
     result_ttl: Duration | None = None
@@ -126,6 +133,10 @@ class JobOptions:
             object.__setattr__(self, "backoff", Backoff.fixed(self.backoff))
         if self.timeout is not None:
             _positive_ms("timeout", self.timeout)
+        if self.heartbeat_timeout is not None:
+            _positive_ms("heartbeat_timeout", self.heartbeat_timeout)
+        if self.pool_key is not None:
+            check_label("pool_key", self.pool_key)
         if self.remove_on_complete is not False:
             keep = keep_from("remove_on_complete", self.remove_on_complete)
             object.__setattr__(self, "remove_on_complete", keep)
@@ -203,6 +214,10 @@ class JobOptions:
             members["backoff"] = self.backoff.to_member()
         if self.timeout is not None:
             members["timeout_ms"] = to_ms(self.timeout, "timeout")
+        if self.heartbeat_timeout is not None:
+            members["heartbeat_timeout_ms"] = to_ms(self.heartbeat_timeout, "heartbeat_timeout")
+        if self.pool_key is not None:
+            members["pool_key"] = self.pool_key
         if delay_ms := self.delay_ms:
             members["delay_ms"] = delay_ms
         if self.lifo:

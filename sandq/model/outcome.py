@@ -18,13 +18,16 @@ class FailureKind(StrEnum):
     UNRECOVERABLE = "unrecoverable"
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
+    HEARTBEAT_LOST = "heartbeat_lost"
     CPU_LIMIT = "cpu_limit"
+    OUT_OF_MEMORY = "out_of_memory"
     OUTPUT_LIMIT = "output_limit"
     PROTOCOL_ERROR = "protocol_error"
     HANDLER_MISSING = "handler_missing"
     STALLED = "stalled"
     EXPIRED = "expired"
     OVERSIZE_PAYLOAD = "oversize_payload"
+    START_FAILED = "start_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,9 @@ class Death:
 
     - `how`: "exit" or "signal".
     - `exit_code`: for "exit"; `signal`: a name such as "SIGKILL", for "signal".
-    - `by`: who ended it: "itself", "timeout", "stop", "cancel", "protocol", "retired", or
-      "unknown" for a signal that sandq did not send.
+    - `by`: who ended it: "itself"; sandq: "timeout", "heartbeat", "stop", "cancel", "lease_lost",
+      "protocol", "retired"; the kernel, short of memory: "oom"; or "unknown": a signal that
+      neither sandq nor the kernel's memory killer sent.
     - `cpu_s`: processor time of the child and the children it waited for.
     - `max_rss_kb`: the largest resident size of one of its processes, in KiB.
     - `stderr_tail`: its last lines on the error stream.
@@ -71,7 +75,8 @@ class Death:
 class Failure:
     """Why an attempt failed; stored with the job as its failure record.
 
-    `type`, `stack`, `code`, `data` are the handler's own words about its error.
+    `type`, `stack`, `code`, `data` are the handler's own words about its error; `cause` is the
+    record of the error behind it, an object with type, message, code and cause.
     `retryable` False ends the job whatever its attempts; `retry_after_ms` overrides its backoff.
     """
 
@@ -84,11 +89,12 @@ class Failure:
     retryable: bool = True
     retry_after_ms: int | None = None
     death: Death | None = None
+    cause: dict[str, Any] | None = None
 
     def to_text(self) -> bytes:
         """The failure record: JSON text without the members that have nothing to say."""
         record: dict[str, Any] = {"kind": self.kind.value, "message": self.message}
-        for name in ("type", "stack", "code", "data"):
+        for name in ("type", "stack", "code", "data", "cause"):
             value = getattr(self, name)
             if value is not None:
                 record[name] = value

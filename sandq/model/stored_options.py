@@ -8,7 +8,7 @@ import orjson
 
 from sandq.errors import InvalidInput
 from sandq.model.backoff import Backoff
-from sandq.model.checks import check_integer
+from sandq.model.checks import check_integer, check_label
 from sandq.model.duration import MAX_MS
 from sandq.model.keep import Keep, retain_text
 
@@ -33,6 +33,8 @@ class StoredOptions:
     delay_ms: int = 0
     retain_completed: str = ""
     retain_failed: str = ""
+    heartbeat_timeout_ms: int | None = None
+    pool_key: str | None = None
 
 
 @lru_cache(maxsize=1024)
@@ -52,7 +54,7 @@ def read_options(text: bytes) -> StoredOptions:
     if not isinstance(members, dict):
         raise InvalidInput(f"stored options must be an object: {members!r}")
 
-    backoff = members.get("backoff")
+    backoff, pool_key = members.get("backoff"), members.get("pool_key")
     ttl_ms = _number(members, "result_ttl_ms", 1, MAX_MS)
     history = _number(members, "stack_trace_limit", 0, MAX_STACK_TRACES)
 
@@ -63,6 +65,8 @@ def read_options(text: bytes) -> StoredOptions:
         delay_ms=check_integer("delay_ms", members.get("delay_ms", 0), 0, MAX_MS),
         retain_completed=retain_text(_keep(members, "remove_on_complete"), ttl_ms=ttl_ms),
         retain_failed=retain_text(_keep(members, "remove_on_fail"), history=history),
+        heartbeat_timeout_ms=_number(members, "heartbeat_timeout_ms", 1, MAX_MS),
+        pool_key=None if pool_key is None else check_label("pool_key", pool_key),
     )
 
 

@@ -19,12 +19,16 @@ from sandq.model.payload import InvalidJson, decode, quote
 from sandq.protocol.lines import LineReader, LineTooLong
 from sandq.protocol.messages import (
     Answer,
+    Ask,
     Broken,
+    Emit,
     Fatal,
+    Heartbeat,
     Hello,
     Ignored,
     Log,
     Noise,
+    Pong,
     Progress,
     result_prefix,
 )
@@ -47,7 +51,7 @@ class Spoiled:
     reason: str
 
 
-Event = Hello | Answer | Progress | Log | Noise | Spoiled
+Event = Hello | Answer | Progress | Log | Heartbeat | Emit | Ask | Pong | Noise | Spoiled
 
 # How the answer of a simple child begins, as most JSON writers put it.
 _SIMPLE_PREFIXES = (b'{"status":"ok","result":', b'{"status": "ok", "result": ')
@@ -65,6 +69,7 @@ class Conversation:
         "_lines",
         "_prefixes",
         "_strict",
+        "caps",
         "full",
         "noise",
         "state",
@@ -73,6 +78,8 @@ class Conversation:
     def __init__(self, line_limit: int, *, strict: bool = False) -> None:
         self.state = State.IDLE
         self.full = False
+        #: What the child can do, by its hello.
+        self.caps: frozenset[str] = frozenset()
         #: The first line of this job that was no message, for error messages.
         self.noise: bytes | None = None
         self._lines = LineReader(line_limit)
@@ -141,10 +148,23 @@ class Conversation:
                 return self._hello(message, first)
             case Noise():
                 return self._noise(message)
-            case Progress(job_id=job_id) | Log(job_id=job_id):
+            case Ask() if "call" not in self.caps:
+                return self._spoil(
+                    FailureKind.PROTOCOL_ERROR,
+                    f"the child calls, but has not named the capability call: {quote(line)}",
+                )
+            case (
+                Progress(job_id=job_id)
+                | Log(job_id=job_id)
+                | Heartbeat(job_id=job_id)
+                | Emit(job_id=job_id)
+                | Ask(job_id=job_id)
+            ):
                 # what is said of another job came too late, or is forged: passed over
                 busy = self.state is State.BUSY and job_id == self._job_id
                 return message if busy else None
+            case Pong():
+                return message
             case Fatal(reason=reason):
                 return self._spoil(FailureKind.CRASHED, f"the child says it cannot serve: {reason}")
             case Broken() if self.full and b'"sandq"' not in line:
@@ -192,6 +212,7 @@ class Conversation:
             )
 
         self.full = True
+        self.caps = message.caps
         if self._job_id is not None:
             # the first job was lent before the hello was seen
             self._prefixes = (result_prefix(self._job_id),)

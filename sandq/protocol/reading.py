@@ -28,13 +28,17 @@ from sandq.model.payload import (
 from sandq.protocol.messages import (
     VERSION,
     Answer,
+    Ask,
     Broken,
+    Emit,
     Fatal,
+    Heartbeat,
     Hello,
     Ignored,
     Log,
     Message,
     Noise,
+    Pong,
     Progress,
 )
 
@@ -48,10 +52,19 @@ TYPE_KEPT = 256
 #: Largest `data` of an error that is kept, in bytes of JSON text.
 ERROR_DATA_KEPT = 65_536
 
+#: Most errors behind an error that are kept, one behind the other.
+MAX_CAUSES = 4
+
 #: Words of ours: an error type of a child that begins so is renamed.
 RESERVED_PREFIX = "sandq."
 
 _WHITE = b" \t\r"
+_BOM = b"\xef\xbb\xbf"
+
+# How a JSON text ends that begins so, and what may stand alone.
+_LAST_OF = {b"{": b"}", b"[": b"]", b'"': b'"'}
+_SHORT_BYTES = 256  # what is longer may be open so deep that readers die of it
+_JSON_WORDS = (b"true", b"false", b"null", b"NaN", b"Infinity")
 
 
 def read_line(line: bytes) -> Message:
@@ -59,6 +72,8 @@ def read_line(line: bytes) -> Message:
     text = line.strip(_WHITE)
     if not text:
         return Ignored()
+    if not _may_be_json(text):
+        return Noise(line)
 
     try:
         # the envelope is one level more than the value in it
@@ -107,7 +122,26 @@ def read_error(error: Any) -> Failure:
         data=data,
         retryable=retryable,
         retry_after_ms=retry_after if is_delay(retry_after) else None,
+        cause=_read_cause(error.get("cause"), MAX_CAUSES),
     )
+
+
+def _read_cause(cause: Any, most: int) -> dict[str, Any] | None:
+    """What is kept of the error behind an error, and of those behind it."""
+    if isinstance(cause, str):
+        return {"message": _cut(cause, MESSAGE_KEPT)}
+    if not isinstance(cause, dict) or most == 0:
+        return None
+
+    kind, message, code = cause.get("type"), cause.get("message"), error_code(cause.get("code"))
+    behind = _read_cause(cause.get("cause"), most - 1)
+
+    return {
+        **({"type": _user_type(kind)} if isinstance(kind, str) else {}),
+        "message": _cut(message, MESSAGE_KEPT) if isinstance(message, str) else "(no message)",
+        **({} if code is None else {"code": code}),
+        **({} if behind is None else {"cause": behind}),
+    }
 
 
 def _protocol_message(version: int, value: dict[str, Any], text: bytes) -> Message:
@@ -130,15 +164,40 @@ def _protocol_message(version: int, value: dict[str, Any], text: bytes) -> Messa
             return Progress(job_id, member_text(text, "value") or b"null")
         case "log" if isinstance(job_id, str):
             return Log(job_id, _log_text(value))
+        case "heartbeat" if isinstance(job_id, str):
+            return Heartbeat(job_id)
+        case "emit" if isinstance(job_id, str):
+            return Emit(job_id, member_text(text, "chunk") or b"null")
+        case "call" if isinstance(job_id, str):
+            return _ask(job_id, value, text)
+        case "pong":
+            n = value.get("n")
+            return Pong(n) if isinstance(n, int) and not isinstance(n, bool) else Ignored()
         case "fatal":
             return Fatal(read_error(value.get("error")).message)
-        case "result" | "progress" | "log" as kind:
+        case "result" | "progress" | "log" | "heartbeat" | "emit" | "call" as kind:
             return Broken(f"{kind} has no id: {quote(text)}")
         case kind if value.get("must") is True:
             shown = _cut(repr(kind), TYPE_KEPT)
             return Broken(f"demands message type {shown}, which this supervisor does not know")
         case _:
             return Ignored()
+
+
+def _ask(job_id: str, value: dict[str, Any], text: bytes) -> Message:
+    number, verb, args = value.get("re"), value.get("verb"), value.get("args")
+    if not isinstance(number, int | str) or isinstance(number, bool):
+        return Broken(f"call has no number to reply to in its member re: {quote(text)}")
+    # it comes back in the reply: a long one would make that too long for a line
+    if isinstance(number, str) and len(number) > TYPE_KEPT:
+        return Broken(f"call has a member re of more than {TYPE_KEPT} characters: {quote(text)}")
+
+    return Ask(
+        job_id,
+        re=member_text(text, "re") or b"null",
+        verb=_cut(verb, TYPE_KEPT) if isinstance(verb, str) else "",
+        args=(member_text(text, "args") or b"{}") if isinstance(args, dict) else b"{}",
+    )
 
 
 def _log_text(value: dict[str, Any]) -> bytes:
@@ -152,6 +211,17 @@ def _log_text(value: dict[str, Any]) -> bytes:
         row["fields"] = fields
 
     return orjson.dumps(row)
+
+
+def _may_be_json(text: bytes) -> bool:
+    """Whether a text begins and ends like JSON, strict or not: a flood of noise must be cheap."""
+    first, last = text[:1], text[-1:]
+    if first in _LAST_OF:
+        return last == _LAST_OF[first] or len(text) > _SHORT_BYTES
+    if first.isalpha():
+        return text in _JSON_WORDS
+
+    return last.isdigit() or text == b"-Infinity" or first == _BOM[:1]
 
 
 def _is_lenient_json(text: bytes) -> bool:

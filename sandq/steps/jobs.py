@@ -103,6 +103,17 @@ def ended(job_id: str, event: Event | None = None) -> Steps[tuple[JobRecord | No
     return None, None
 
 
+def last_state(job_id: str) -> Steps[JobState]:
+    """Where a job is, or how it ended that is gone by now; raises JobMissing if nothing tells."""
+    record, told = yield from ended(job_id)
+    if record is not None:
+        return record.state
+    if told is None:
+        raise missing(job_id)
+
+    return JobState(told.ending)
+
+
 def missing(job_id: str) -> JobMissing:
     """The error for a job that is not there."""
     return JobMissing(f"job {job_id!r} does not exist, or was removed")

@@ -13,8 +13,9 @@ from sandq.model.repeat import Repeat
 from sandq.model.shown import Metrics, Repeatable, Stats, Worker
 from sandq.model.states import JobState
 from sandq.steps.adding import get_settings
+from sandq.steps.follow import show
 from sandq.steps.runner import Steps
-from sandq.store import reads, verbs
+from sandq.store import reads, said, verbs
 
 #: Most records fetched by one call.
 RECORDS_AT_ONCE = 1000
@@ -97,9 +98,17 @@ def get_logs(job_id: str, start: int, end: int, asc: bool) -> Steps[tuple[int, l
     check_range(start, end)
     first, last = (start, end) if asc else (-end - 1, -start - 1)
     total, rows = yield reads.logs(job_id, first, last)
-    shown = [{"at": row.at_ms / 1000, **decode_stored(row.text)} for row in rows]
+    shown = [show(row) for row in rows]
 
     return total, shown if asc else shown[::-1]
+
+
+def get_emitted(job_id: str, start: int) -> Steps[list[Any]]:
+    """The parts of the result that the newest attempt of a job has told, from one on."""
+    check_integer("start", start, 0, MAX_POSITION)
+    told = yield said.emitted(check_text("job id", job_id), start)
+
+    return [decode_stored(chunk) for chunk in told.chunks]
 
 
 def get_results(job_ids: Sequence[str]) -> Steps[list[JobResult]]:

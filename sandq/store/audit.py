@@ -40,7 +40,7 @@ MOST_COUNTED = 5_000
 ROUNDS = 20
 
 #: Kinds of keys, the word in front of their name, that are judged by what they belong to.
-OWNED = frozenset({"dedup", "repeat", "logs", "failures", "limiter", "worker"})
+OWNED = frozenset({"dedup", "repeat", "logs", "emitted", "failures", "limiter", "worker"})
 
 #: The way of an audit. It gives None instead of a call when it wants the next keys of the queue,
 #: and is sent None after the last of them.

@@ -9,15 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from sandq.model.bounds import LOG_ROWS_FIRST, LOG_ROWS_NEWEST
 from sandq.model.job import Claim, NewJob
 from sandq.model.states import JobState
 from sandq.model.verdict import Verdict
 from sandq.store.keys import LAYOUT
 
 T = TypeVar("T")
-
-#: Log rows kept with a job; older ones go first (seed 3).
-LOG_ROWS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,10 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a running attempt says: `kind` is "progress" or "log", `text` is JSON."""
+    """What a running attempt says: `kind` is "progress", "log" or "emit", `text` is JSON.
+
+    The text of "emit" has its number in the attempt before it, from 0, and a space.
+    """
 
     claim: Claim
     kind: str
@@ -192,8 +193,8 @@ def heed() -> Call[dict[str, str]]:
 
 
 def report(reports: Sequence[Report], now: str = "") -> Call[int]:
-    """Keep progress and log rows; the answer is how many were kept."""
-    args: list[Any] = [now, LOG_ROWS_KEPT]
+    """Keep progress, log rows and parts of results; the answer is how many were kept."""
+    args: list[Any] = [now, LOG_ROWS_FIRST, LOG_ROWS_NEWEST]
     for item in reports:
         args += (item.claim.id, item.claim.token, item.kind, item.text)
 

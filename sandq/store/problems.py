@@ -79,7 +79,9 @@ PROBLEMS: dict[str, Problem] = {
     "cancelling_stale": Problem(
         "supervisors are asked to stop a job that is not running", "the entry goes"
     ),
-    "left_behind": Problem("logs or failure records of a job that is gone", "they go"),
+    "left_behind": Problem(
+        "a log, failure records or parts of the result of a job that is gone", "they go"
+    ),
     # series
     "series_dangling": Problem("a series is due one day, and nothing says what it is", "it goes"),
     "series_stopped": Problem(

@@ -215,10 +215,16 @@ def logs(job_id: str, start: int, stop: int) -> Call[tuple[int, list[LogRow]]]:
     """How many log rows a job has, and those from `start` to `stop` (-1 is the last)."""
 
     def read(reply: Any) -> tuple[int, list[LogRow]]:
-        rows = (row.split(b" ", 1) for row in reply[1])
-        return reply[0], [LogRow(int(at_ms), text) for at_ms, text in rows]
+        return reply[0], read_rows(reply[1])
 
     return Call("logs", (job_id, start, stop), read)
+
+
+def read_rows(rows: list[bytes]) -> list[LogRow]:
+    """The log rows of a reply."""
+    parts = (row.split(b" ", 1) for row in rows)
+
+    return [LogRow(int(at_ms), text) for at_ms, text in parts]
 
 
 def read_record(job_id: str, flat: list[bytes]) -> JobRecord:

@@ -48,6 +48,12 @@ def includes() -> list[str]:
     return sorted(path.stem for path in (_FOLDER / "include").glob("*.lua"))
 
 
+@cache
+def takes_time(name: str) -> bool:
+    """Whether the first argument of a script is the time, empty for the server's own."""
+    return header(name)["ARGV"].startswith("now")
+
+
 def header(name: str) -> dict[str, str]:
     """The header of a script: its purpose under its own name, and the five fields.
 

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 from redis.exceptions import NoScriptError
 
+from sandq import clock
 from sandq.errors import LayoutMismatch, StoreError
 from sandq.model.events import Event
 from sandq.store import calls, commands, connect, scripts
@@ -119,9 +120,9 @@ class Store:
     async def _send(self, call: Call[Any]) -> Any:
         script = scripts.script(call.script)
         try:
-            return await self._command("EVALSHA", script.sha, *self._arguments(call))
+            return await self._command("EVALSHA", script.sha, *arguments(self.keys, call))
         except NoScriptError:
-            return await self._command("EVAL", script.text, *self._arguments(call))
+            return await self._command("EVAL", script.text, *arguments(self.keys, call))
 
     async def _connected(self) -> connect.AsyncClient:
         loop = asyncio.get_running_loop()
@@ -140,9 +141,6 @@ class Store:
                 await anext(self._closing)
 
             return self._client
-
-    def _arguments(self, call: Call[Any]) -> tuple[Any, ...]:
-        return (len(self.keys.ordered), *self.keys.ordered, *call.args)
 
     async def _command(self, *words: Any) -> Any:
         if self._via is not None:
@@ -234,11 +232,10 @@ class SyncStore:
 
     def _send(self, call: Call[Any]) -> Any:
         script = scripts.script(call.script)
-        arguments = (len(self.keys.ordered), *self.keys.ordered, *call.args)
         try:
-            return self._command("EVALSHA", script.sha, *arguments)
+            return self._command("EVALSHA", script.sha, *arguments(self.keys, call))
         except NoScriptError:
-            return self._command("EVAL", script.text, *arguments)
+            return self._command("EVAL", script.text, *arguments(self.keys, call))
 
     def _connected(self) -> connect.SyncClient:
         # many first calls at once make one client
@@ -259,6 +256,16 @@ class SyncStore:
             raise
         except connect.CLIENT_ERRORS as error:
             raise connect.translate(error, self._url or "") from error
+
+
+def arguments(keys: QueueKeys, call: Call[Any]) -> tuple[Any, ...]:
+    """What a script is sent: the keys of the queue, and the arguments of the call."""
+    args = call.args
+    # a call that says the time itself is left as it is
+    if clock.told_ms is not None and scripts.takes_time(call.script) and args[0] == "":
+        args = (clock.told_ms, *args[1:])
+
+    return (len(keys.ordered), *keys.ordered, *args)
 
 
 async def close_at_the_end(client: connect.AsyncClient) -> AsyncGenerator[None, None]:

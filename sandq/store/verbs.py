@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sandq.model.bounds import LOG_ROWS_FIRST, LOG_ROWS_NEWEST
 from sandq.model.job import NewJob
 from sandq.model.states import JobState
-from sandq.store.calls import LOG_ROWS_KEPT, Call, read_ids, text_of
+from sandq.store.calls import Call, read_ids, text_of
 
 #: Most jobs moved or removed by one call: Redis serves nobody else meanwhile.
 AT_ONCE = 1000
@@ -34,9 +35,9 @@ def pause(on: bool) -> Call[bool]:
     return Call("pause", (1 if on else 0,), bool)
 
 
-def update(job_id: str, data: bytes) -> Call[bool]:
-    """Give a job other data; False if there is no such job."""
-    return Call("update", (job_id, data), bool)
+def update(job_id: str, data: bytes, token: str = "") -> Call[bool]:
+    """Give a job other data; False if there is no such job, or `token` does not hold it."""
+    return Call("update", (job_id, data, token), bool)
 
 
 def discard(job_id: str) -> Call[bool]:
@@ -46,7 +47,7 @@ def discard(job_id: str) -> Call[bool]:
 
 def note(job_id: str, kind: str, text: bytes, now: str = "") -> Call[bool]:
     """Keep "progress" or a "log" row of a job; False if there is no such job."""
-    return Call("note", (now, LOG_ROWS_KEPT, job_id, kind, text), bool)
+    return Call("note", (now, LOG_ROWS_FIRST, LOG_ROWS_NEWEST, job_id, kind, text), bool)
 
 
 def remove(job_ids: Sequence[str], force: bool, now: str = "") -> Call[list[str]]:

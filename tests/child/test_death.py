@@ -5,8 +5,9 @@ import signal
 
 import pytest
 
-from sandq.child.death import LastFacts, death_of, last_outcome
+from sandq.child.death import LastFacts, death_of, ended_when_asked, last_outcome
 from sandq.child.spawn import Exit
+from sandq.child.work import Work
 from sandq.model.outcome import FailureKind, Outcome
 from sandq.protocol.machine import Spoiled
 
@@ -14,12 +15,21 @@ KILLED, ENDED_WELL, ENDED_3, DATAERR = 9, 0, 3 << 8, 65 << 8
 VALUE = Outcome.returned(b"1")
 ERROR = Outcome.failed(FailureKind.ERROR, "mine")
 SPOILED = Spoiled(FailureKind.PROTOCOL_ERROR, "it wrote nonsense")
+TWICE = Spoiled(FailureKind.PROTOCOL_ERROR, "the child answered with no job lent: '2'")
 
 ROWS = [
     # facts, wait status, kind of failure or what else, words
     (LastFacts(spoiled=SPOILED), KILLED, "protocol_error", "it wrote nonsense"),
-    (LastFacts(spoiled=SPOILED, answer=VALUE), KILLED, "protocol_error", "answered twice"),
+    (LastFacts(spoiled=SPOILED, answer=VALUE), KILLED, "protocol_error", "had answered already"),
+    (LastFacts(spoiled=TWICE, answer=VALUE), KILLED, "protocol_error", "answered twice"),
     (LastFacts(spoiled=SPOILED, ended_by="timeout"), KILLED, "protocol_error", "nonsense"),
+    (LastFacts(spoiled=SPOILED, never_read=True), KILLED, "released", "it wrote nonsense"),
+    (
+        LastFacts(spoiled=SPOILED, never_read=True, answer=VALUE),
+        KILLED,
+        "protocol_error",
+        "had answered already",
+    ),
     (LastFacts(answer=VALUE), ENDED_3, "value", "1"),
     (LastFacts(answer=ERROR), ENDED_WELL, "error", "mine"),
     (LastFacts(answer=VALUE, fresh=True), ENDED_WELL, "value", "1"),
@@ -48,6 +58,9 @@ ROWS = [
     (LastFacts(noise=b"oh"), ENDED_3, "crashed", "not JSON: 'oh'"),
     (LastFacts(note="it closed its output"), KILLED, "crashed", "it closed its output: signal"),
     (LastFacts(), signal.SIGXCPU, "cpu_limit", "processor time"),
+    (LastFacts(ended_by="heartbeat", heartbeat_ms=80), KILLED, "heartbeat_lost", "for 80 ms"),
+    (LastFacts(ended_by="cancel", answer=VALUE), KILLED, "value", "1"),
+    (LastFacts(ended_by="cancel"), KILLED, "released", "cancel"),
 ]
 
 
@@ -86,3 +99,54 @@ def test_an_exit_is_by_itself_unless_sandq_ended_it(code):
     assert (own.how, own.exit_code, own.signal, own.by) == ("exit", code, None, "itself")
     assert (own.cpu_s, own.max_rss_kb, own.stderr_tail) == (1.5, 7, ("last",))
     assert ours.by == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("by", "whose", "kind"),
+    [(None, "oom", "out_of_memory"), ("timeout", "timeout", "timed_out")],
+)
+def test_a_kill_for_want_of_memory_is_told_from_ours(by, whose, kind):
+    death = death_of(Exit(KILLED, 0.5, 1000, oom=True), by, ())
+    outcome = last_outcome(LastFacts(ended_by=by), death)
+
+    assert death.by == whose
+    assert outcome.failure.kind == kind
+
+
+def test_a_strangers_kill_is_not_said_to_be_for_want_of_memory():
+    death = death_of(Exit(KILLED, 0.5, 1000), None, ())
+
+    assert death.by == "unknown"
+    assert last_outcome(LastFacts(), death).failure.kind is FailureKind.CRASHED
+
+
+ASKED = [
+    # why it was asked to end, what it answered, what comes of it, words
+    (
+        "timeout",
+        VALUE,
+        "timed_out",
+        "no answer within 70 ms; asked to end it, the handler answered",
+    ),
+    ("timeout", ERROR, "timed_out", "the handler said: mine"),
+    ("heartbeat", VALUE, "heartbeat_lost", "the job said nothing for 30 ms"),
+    ("cancel", VALUE, "value", "1"),
+    ("cancel", ERROR, "released", "cancel"),
+    ("stop", VALUE, "value", "1"),
+    ("stop", ERROR, "released", "stop"),
+]
+
+
+@pytest.mark.parametrize(("condemned", "answer", "what", "words"), ASKED)
+def test_what_comes_of_a_job_that_was_asked_to_end_and_did(condemned, answer, what, words):
+    work = Work("1", b"", None, None, 70, 30, None)
+    work.condemned = condemned
+    outcome = ended_when_asked(answer, work)
+
+    if outcome.failure is not None:
+        assert outcome.failure.kind == what
+        assert words in outcome.failure.message
+    elif outcome.value is not None:
+        assert (what, words) == ("value", outcome.value.decode())
+    else:
+        assert (what, words) == ("released", outcome.released)

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+from contextlib import suppress
 
 import anyio
 import pytest
 
-from sandq.child.pipes import TAIL_CHARACTERS, TAIL_LINES, ErrorTail, Input, Output
+from sandq.child.pipes import Input, Output
 
 pytestmark = pytest.mark.anyio
 
@@ -136,27 +137,67 @@ async def test_what_a_dead_writer_left_is_drained(pipe):
     assert data == [b"last words"]
 
 
-async def test_the_last_lines_of_the_error_stream_are_kept_and_bounded(pipe):
+async def test_what_was_read_of_a_job_is_counted_from_its_line_on(pipe):
     read, write = pipe
-    tail = ErrorTail(asyncio.get_running_loop(), read)
-    os.write(write, b"".join(b"line %d\n" % n for n in range(100)) + b"\xff half")
-    lines = tail.tail()
-    tail.close()
-    tail.close()
+    given = Input(asyncio.get_running_loop(), write, pytest.fail)
+    given.write(b"x" * 100_000)
+    given.write(b"the job\n", job=True)
+    given.write(b"a reply\n")
+    taken = drain(read)
+    with anyio.fail_after(10):
+        while given.busy:
+            await anyio.lowlevel.checkpoint()
+            if len(taken) < 100_000:
+                with suppress(BlockingIOError):
+                    taken += os.read(read, 100_000 - len(taken))
+    unread = given.nothing_read()
+    os.read(read, 1)
+    begun = given.nothing_read()
+    given.close()
 
-    assert lines == (*(f"line {n}" for n in range(81, 100)), "\\xff half")
-    assert len(lines) == TAIL_LINES
+    assert (unread, begun) == (True, False)
 
 
-async def test_a_line_without_an_end_does_not_grow(pipe):
+async def test_lines_come_in_the_order_they_were_written(pipe):
     read, write = pipe
-    tail = ErrorTail(asyncio.get_running_loop(), read)
-    for _ in range(50):
-        os.write(write, b"x" * 10_000)
-        await anyio.lowlevel.checkpoint()
-        await anyio.lowlevel.checkpoint()
-    lines = tail.tail()
-    tail.close()
+    given = Input(asyncio.get_running_loop(), write, pytest.fail)
+    lines = [bytes([65 + n]) * 70_000 + b"\n" for n in range(3)]
+    for line in lines:
+        given.write(line)
+    taken = b""
+    with anyio.fail_after(10):
+        while len(taken) < 3 * 70_001:
+            taken += drain(read)
+            await anyio.lowlevel.checkpoint()
+    open_before = given.open
+    given.close()
 
-    assert lines == ("x" * TAIL_CHARACTERS,)
-    assert len(tail._rest) <= TAIL_CHARACTERS * 4
+    assert taken == b"".join(lines)
+    assert (open_before, given.open) == (True, False)
+
+
+async def test_output_that_takes_long_to_read_rests_and_is_read_to_its_end(pipe, monkeypatch):
+    monkeypatch.setattr("sandq.child.pipes.LONG_READ_S", -1)
+    read, write = pipe
+    data, ends, pauses = [], [], []
+    loop = asyncio.get_running_loop()
+    output = Output(loop, read, data.append, lambda: ends.append(1))
+    later = loop.call_later
+    monkeypatch.setattr(
+        loop, "call_later", lambda delay, *rest: pauses.append(delay) or later(delay, *rest)
+    )
+    for piece in (b"one", b"two"):
+        os.write(write, piece)
+        with anyio.fail_after(10):
+            while piece not in data:
+                await anyio.lowlevel.checkpoint()
+    os.close(write)
+    output.read()
+    for _ in range(20):
+        await anyio.lowlevel.checkpoint()
+    monkeypatch.undo()
+    output.drain_and_close()
+
+    assert data == [b"one", b"two"]
+    assert ends == [1]
+    assert len([delay for delay in pauses if delay < 1]) == 2

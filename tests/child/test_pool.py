@@ -11,67 +11,14 @@ import pytest
 from sandq.child.pool import Pool
 from sandq.child.spawn import StartFailed
 from sandq.errors import HandlerInvalid
-from sandq.model.handler import Handler
-from sandq.model.job import Claim
 from sandq.model.limits import Limits
 from sandq.model.outcome import FailureKind
-from sandq.model.payload import encode
-from sandq.protocol.messages import job_line
+from tests.child.lending import GRACE_MS, alive, children_of, handler, outcome_of, run, shell, until
 
 pytestmark = pytest.mark.anyio
 
-GRACE_MS = 300
-
 # the simple level in the shell: every job is answered
 ECHO = ["/bin/sh", "-c", 'while read -r job; do echo \'{"status":"ok","result":"done"}\'; done']
-
-
-def handler(command, **settings):
-    return Handler(command=tuple(command), **settings)
-
-
-def shell(script, **settings):
-    return handler(["/bin/sh", "-c", script], **settings)
-
-
-def claim(data=None, job_id="1"):
-    return Claim("q", job_id, "t", "work", encode(data), b"", 0, 0, 0, 0)
-
-
-async def run(pool, one, data=None, *, job_id="1", timeout_ms=None, said=None):
-    """One job through a child of the pool; the answer is the outcome."""
-    line = job_line(claim(data, job_id), delay_ms=0, max_attempts=1, timeout_ms=timeout_ms)
-    child = pool.lend(one) or await pool.obtain(one)
-    outcome = await child.run(job_id, line, timeout_ms, (said if said is not None else []).append)
-    pool.give_back(child)
-
-    return outcome
-
-
-async def outcome_of(one, data=None, **options):
-    """One job in a pool of its own."""
-    async with Pool(1, [one], kill_grace_ms=GRACE_MS) as pool:
-        return await run(pool, one, data, **options)
-
-
-def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        return children.read().split()
-
-
-async def until(condition):
-    """Let the pool work until the condition holds."""
-    with anyio.fail_after(20):
-        while not condition():
-            await anyio.lowlevel.checkpoint()
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture(autouse=True)
@@ -409,7 +356,7 @@ async def test_a_lost_spawner_costs_no_attempt_and_is_replaced(flaky, caplog):
 
             group.start_soon(slow)
             await until(lambda: not pool.places([one]))
-            os.kill(pool._spawner._process.pid, signal.SIGKILL)
+            os.kill(pool._keeper.spawner._process.pid, signal.SIGKILL)
         again = await run(pool, one, {"value": 2})
 
     assert outcomes[0].released == "the spawner process died"
@@ -433,7 +380,7 @@ async def test_however_they_crash_there_are_never_more_processes_than_the_pool_m
     one = handler(flaky)
     most = 0
     async with Pool(3, [one]) as pool:
-        spawner = pool._spawner._process.pid
+        spawner = pool._keeper.spawner._process.pid
 
         async def crash():
             for n in range(15):

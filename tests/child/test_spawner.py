@@ -101,24 +101,42 @@ def test_a_stranger_is_never_signalled(spawner):
     assert spawner.receive()["exit"] == pid
 
 
-STRAY = """
+TELL = """
 import os, sys, time
+def tell(name):
+    with open(name + ".new", "w") as note:
+        note.write(str(os.getpid()))
+    os.rename(name + ".new", name)
+"""
+
+# its grandchild leaves the session, does what is filled in, and tells its pid in the file named
+STRAY = (
+    TELL
+    + """
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        with open(sys.argv[1], "w") as note:
-            note.write(str(os.getpid()))
-        time.sleep(60)
+        %s
     os._exit(0)
 os.wait()
+while not os.path.exists(sys.argv[1]):
+    pass
 if len(sys.argv) > 2:
     time.sleep(60)
 """
+)
+STAYS = STRAY % "tell(sys.argv[1]); time.sleep(60)"
+
+# it becomes another program, with an environment of its own
+OTHER = f"{TELL}\ntell(sys.argv[1]); time.sleep(60)"
+CHANGES = STRAY % (
+    f"os.execve({sys.executable!r}, [{sys.executable!r}, '-c', {OTHER!r}, sys.argv[1]], {{}})"
+)
 
 
 def test_what_left_its_group_and_session_dies_with_its_child(spawner, tmp_path, wait):
     note = tmp_path / "pid"
-    spawner.spawn("python", "-c", STRAY, str(note), path=sys.executable)
+    spawner.spawn("python", "-c", STAYS, str(note), path=sys.executable)
     wait(lambda: note.exists() and note.read_text(), "the stray has told its pid")
     end = spawner.receive()
 
@@ -126,9 +144,28 @@ def test_what_left_its_group_and_session_dies_with_its_child(spawner, tmp_path, 
     assert not alive(int(note.read_text()))
 
 
+def test_what_has_thrown_its_mark_away_dies_as_well(spawner, tmp_path, wait):
+    note = tmp_path / "pid"
+    spawner.spawn("python", "-c", CHANGES, str(note), path=sys.executable)
+    wait(lambda: note.exists() and note.read_text(), "the stray has told its pid")
+    spawner.receive()
+
+    assert not alive(int(note.read_text()))
+
+
+def test_the_strays_of_a_living_child_are_left_alone(spawner, tmp_path, wait):
+    note = tmp_path / "pid"
+    spawner.spawn("python", "-c", STAYS, str(note), "stay", path=sys.executable)
+    wait(lambda: note.exists() and note.read_text(), "the stray has told its pid")
+    pid = spawner.spawn("sh", "-c", "exit 0")["pid"]
+
+    assert spawner.receive()["exit"] == pid
+    assert alive(int(note.read_text()))
+
+
 def test_the_end_of_the_supervisor_is_the_end_of_everything(spawner, tmp_path, wait):
     note = tmp_path / "pid"
-    pid = spawner.spawn("python", "-c", STRAY, str(note), "stay", path=sys.executable)["pid"]
+    pid = spawner.spawn("python", "-c", STAYS, str(note), "stay", path=sys.executable)["pid"]
     wait(lambda: note.exists() and note.read_text(), "the stray has told its pid")
     stray = int(note.read_text())
     assert alive(pid)
@@ -159,3 +196,17 @@ def test_the_terminals_signals_do_not_end_it(spawner):
 
     # and a child has the default actions, not ours
     assert (end["exit"], os.WTERMSIG(end["status"])) == (pid, signal.SIGTERM)
+
+
+def test_kills_for_want_of_memory_are_counted_once(monkeypatch):
+    counts = iter([5, 5, 6, 6])
+    monkeypatch.setattr(spawner_module, "count_oom_kills", lambda: next(counts))
+    one = spawner_module.Spawner(None)
+
+    assert [one.oom_killed() for _ in range(3)] == [False, True, False]
+
+
+def test_the_kernels_count_of_such_kills_can_be_read():
+    assert spawner_module.count_oom_kills() >= 0
+    with open("/proc/vmstat") as stream:
+        assert "oom_kill " in stream.read()

@@ -80,6 +80,8 @@ TABLE = {
     "a priority of one and a half": add(InvalidInput, "priority", priority=1.5),
     "lifo as a number": add(InvalidInput, "lifo", lifo=1),
     "a timeout of nothing": add(InvalidInput, "timeout", timeout=0),
+    "a silence of nothing": add(InvalidInput, "heartbeat_timeout", heartbeat_timeout=0),
+    "a pool key of two lines": add(InvalidInput, "pool_key", pool_key="a\nb"),
     "a backoff of odd words": add(InvalidInput, "backoff", backoff="soon"),
     "a backoff that is a mapping": add(InvalidInput, "backoff", backoff={"type": "fixed"}),
     "a list of delays that is empty": (InvalidInput, "1 to", lambda s: Backoff.delays([])),
@@ -137,6 +139,8 @@ TABLE = {
     "a range of log rows as text": (
         InvalidInput, "start", lambda s: s.queue.get_job_logs("j1", "0"),
     ),
+    "parts from before": (InvalidInput, "start", lambda s: s.queue.get_emitted("j1", -1)),
+    "parts of nobody": (InvalidInput, "job id", lambda s: s.queue.get_emitted("")),
     "metrics of waiting jobs": (InvalidInput, "metrics", lambda s: s.queue.get_metrics("waiting")),
     "metrics from before": (InvalidInput, "start", lambda s: s.queue.get_metrics(start=-1)),
     "priorities below zero": (

@@ -17,6 +17,9 @@ from tests.flow import conftest as flow
 #: Queue's methods that are blocks: `async with`.
 BLOCKS = {"run", "process", "process_file"}
 
+#: Methods that give one item after the other: `async for`.
+ITERATORS = {"subscribe", "follow_logs", "follow_emitted"}
+
 #: Longest wait for anything, in seconds; only a hang comes near it.
 DEADLINE_S = 30
 
@@ -35,7 +38,7 @@ class Awaited:
         member = getattr(self._target, name)
         if name in BLOCKS:
             return partial(_block, member)
-        if name == "subscribe":
+        if name in ITERATORS:
             # what is wrong with the arguments is told at once, as by the other face
             return lambda *args, **options: _iteration(member(*args, **options))
         if not callable(member) or not inspect.iscoroutinefunction(getattr(self._twin, name)):
@@ -85,9 +88,11 @@ async def _block(method, *args, **options):
         await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
 
 
-async def _iteration(events):
-    while True:
-        yield await anyio.to_thread.run_sync(next, events, abandon_on_cancel=True)
+async def _iteration(items):
+    end = object()
+    take = partial(next, items, end)
+    while (item := await anyio.to_thread.run_sync(take, abandon_on_cancel=True)) is not end:
+        yield item
 
 
 class Face:

@@ -267,6 +267,7 @@ async def test_every_option_is_found_again(face):
     options = {
         "job_id": "a", "delay": 60, "expires_at": time.time() + 90, "priority": 9, "lifo": True,
         "attempts": 3, "backoff": Backoff.delays([1, 2]), "timeout": 5,
+        "heartbeat_timeout": 2, "pool_key": "k",
         "remove_on_complete": 10, "remove_on_fail": Keep(age=60), "result_ttl": 30,
         "stack_trace_limit": 4, "tags": ["t"], "metadata": {"m": "1"}, "dedup": "d", "group": "g",
     }  # fmt: skip
@@ -275,6 +276,7 @@ async def test_every_option_is_found_again(face):
 
     assert job.opts == {
         "attempts": 3, "backoff": {"type": "list", "delays_ms": [1000, 2000]}, "timeout_ms": 5000,
+        "heartbeat_timeout_ms": 2000, "pool_key": "k",
         "delay_ms": 60_000, "lifo": True, "remove_on_complete": {"count": 10},
         "remove_on_fail": {"age_ms": 60_000}, "result_ttl_ms": 30_000, "stack_trace_limit": 4,
         "metadata": {"m": "1"},

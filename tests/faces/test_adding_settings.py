@@ -26,6 +26,11 @@ OPTIONS = {
         lambda job: (b := job.opts.get("backoff")) and Backoff.from_member(b),
     ),
     "timeout": (1, 2, None, lambda job: (t := job.opts.get("timeout_ms")) and t / 1000),
+    "heartbeat_timeout": (
+        *(1, 2, None),
+        lambda job: (t := job.opts.get("heartbeat_timeout_ms")) and t / 1000,
+    ),
+    "pool_key": ("a", "b", "c", lambda job: job.opts.get("pool_key")),
     "remove_on_complete": (
         Keep(1),
         Keep(2, age=5),

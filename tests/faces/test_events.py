@@ -105,6 +105,17 @@ async def report(queue):
     await job.log("rows are no events")
 
 
+async def emit(queue):
+    async def tell_parts(job):
+        for part in range(3):
+            job.emit(part)
+
+    queue.set_handler("*", tell_parts)
+    job = await queue.add("work")
+    async with queue.run():
+        await job.finished(DEADLINE_S)
+
+
 async def cancel_while_it_runs(queue):
     job = await queue.add("work")
     claimed = await queue.get_next_job()
@@ -166,6 +177,7 @@ CAUSES = {
     fail_and_try_again: ["waiting", "active", "drained", "retry-scheduled"],
     retry: ["waiting", "cancelled", "waiting"],
     report: ["waiting", "progress", "updated"],
+    emit: ["waiting", "active", "drained", "emitted", "completed"],
     cancel_while_it_runs: ["waiting", "active", "drained", "cancelling", "cancelled"],
     give_back: ["waiting", "active", "drained", "released"],
     stall: ["waiting", "active", "drained", "stalled", "waiting"],

@@ -226,16 +226,19 @@ async def test_log_rows_are_told_in_ranges_and_both_orders(queue):
     assert await queue.get_job_logs("nobody") == (0, [])
 
 
-async def test_of_log_rows_the_newest_thousand_are_kept_and_go_with_the_job(queue, server):
+async def test_of_log_rows_the_first_and_the_newest_are_kept_and_go_with_the_job(queue, server):
     job = await queue.add("work")
     pipe = server.client.pipeline()
-    for number in range(1200):
+    for number in range(1900):
         pipe.rpush(f"sandq:{{q}}:logs:{job.id}", f'1 {{"level":"info","message":"{number}"}}')
     pipe.execute()
     await job.log("newest")
     total, rows = await queue.get_job_logs(job.id)
 
-    assert (total, rows[0]["message"], rows[-1]["message"]) == (1000, "201", "newest")
+    assert total == len(rows) == 1001
+    assert [row["message"] for row in rows[:100]] == [str(n) for n in range(100)]
+    assert rows[100] == {"at": 0.001, "cut": 901}
+    assert (rows[101]["message"], rows[-1]["message"]) == ("1001", "newest")
     await job.remove()
     with pytest.raises(JobMissing):
         await job.log("to nobody")

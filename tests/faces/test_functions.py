@@ -130,3 +130,18 @@ async def test_a_wait_of_the_functions_own_choice_counts_for_retries_only(queue,
     kinds = [fields[b"e"] for _, fields in server.client.xrange("sandq:{q}:events")]
 
     assert b"retry-scheduled" not in kinds
+
+
+async def test_a_function_in_a_thread_says_what_an_async_one_says(queue):
+    def say(job):
+        job.log("hello", whom=job.data)
+        job.progress(0.5)
+
+    queue.set_handler("say", say)
+    async with queue.run():
+        job = await queue.add("say", "ann")
+        await job.finished(DEADLINE_S)
+    (row,) = await job.logs()
+
+    assert (row["message"], row["fields"]) == ("hello", {"whom": "ann"})
+    assert (await job.refresh()).progress == 0.5

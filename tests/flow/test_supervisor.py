@@ -2,6 +2,7 @@
 
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -171,14 +172,16 @@ def test_a_supervisor_that_slept_past_its_lease_drops_its_answer(
     queue, supervisor, flaky, tmp_path, wait
 ):
     runs = tmp_path / "runs"
-    job = queue.add("work", {"touch": str(runs), "sleep_s": 1.5, "value": "done"})
+    job = queue.add("work", {"touch": str(runs), "sleep_s": 3, "value": "done"})
     first = supervisor("q", flaky, "--pool", "1", *FAST)
-    wait(runs.exists, "the job has begun")
+    wait(lambda: runs.exists() and runs.read_text(), "the job has begun")
+    loser = int(runs.read_text().split()[2])
 
     first.signal(signal.SIGSTOP)
     second = supervisor("q", flaky, "--pool", "1", *FAST)
     wait(lambda: queue.get_job(job.id).worker == second.worker, "the second has the job")
     first.signal(signal.SIGCONT)
+    wait(lambda: not Path(f"/proc/{loser}").exists(), "the child that lost its job is killed")
     job.finished(20)
     first.signal(signal.SIGTERM)
     _, errors = first.wait()

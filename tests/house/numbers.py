@@ -3,7 +3,7 @@
 import re
 from importlib import import_module
 
-from sandq.child import death
+from sandq.child import death, ending
 from sandq.model.supervision import Supervision
 from sandq.protocol import reading
 from tests.house.pages import LUA, amount
@@ -27,7 +27,6 @@ def constant(name):
 
 SHARED = {
     "data of a job": "model.payload:MAX_DATA_BYTES",
-    "log rows kept of a job": "store.calls:LOG_ROWS_KEPT",
     "the kill grace": DEFAULTS.kill_grace_ms,
     "times a job may be recovered": DEFAULTS.max_stalls,
 }
@@ -46,6 +45,23 @@ NUMBERS = {
         "failure records kept of earlier attempts, at most": (
             "model.stored_options:MAX_STACK_TRACES"
         ),
+        "log rows kept of a job, at least": "model.bounds:LOG_ROWS_KEPT",
+        "of these, the first of the job": "model.bounds:LOG_ROWS_FIRST",
+        "of these, the newest": "model.bounds:LOG_ROWS_NEWEST",
+        "log rows of a job that wait to be told, the first of them, at most": (
+            "model.bounds:FIRST_BYTES_WAITING"
+        ),
+        "log rows of a job that wait to be told, the newest of them, at most": (
+            "model.bounds:NEWEST_BYTES_WAITING"
+        ),
+        "parts of its result kept of an attempt, at most": "model.bounds:EMITTED_KEPT",
+        "the bytes of all of them, at most": "model.bounds:EMITTED_BYTES",
+        "reports in one call, at most": "flow.settler:REPORTS_AT_ONCE",
+        "what they say, in one call, unless one alone says more": (
+            "flow.settler:REPORT_BYTES_AT_ONCE"
+        ),
+        "log rows read at once by who follows a job": "store.said:ROWS_AT_ONCE",
+        "a job that is followed is asked for news every": "steps.follow:FOLLOW_EVERY_S",
         "a value or record that an event brings of a removed job": "lua/include/settle:MOST_TOLD",
         "jobs in one call of `add`": "model.building:JOBS_AT_ONCE",
         "due jobs promoted by one claim, at most": "lua/include/due:MOST",
@@ -126,18 +142,34 @@ NUMBERS = {
         "an error's data": "protocol.reading:ERROR_DATA_KEPT",
         "the message of a log row": "protocol.reading:MESSAGE_KEPT",
         "what is quoted of an offending line": "model.payload:QUOTE_BYTES",
-        "lines of error output kept": "child.pipes:TAIL_LINES",
-        "each of them": "child.pipes:TAIL_CHARACTERS",
+        "lines of text kept with a death": "child.capture:TAIL_LINES",
+        "each of them": "child.capture:TAIL_CHARACTERS",
+        "a line of text in the job's log": "child.capture:LINE_CHARACTERS",
+        "of lines that come at once: the first": "child.capture:FIRST_AT_ONCE",
+        "of lines that come at once: the last": "child.capture:LAST_AT_ONCE",
+        "a stream of text rests after": "child.capture:FLOOD_BYTES",
+        "if they came within": "child.capture:FLOOD_S",
+        "errors behind an error": "protocol.reading:MAX_CAUSES",
+        "parts kept of an attempt": "model.bounds:EMITTED_KEPT",
+        "their size": "model.bounds:EMITTED_BYTES",
+        "replies that wait for a child that does not read": "child.asking:MOST_UNREAD",
+        "output that takes longer to read is not read again for as long": "child.pipes:LONG_READ_S",
         "output read of a child that has died": "child.pipes:DRAIN_BYTES",
         "a life without hello that makes a child ready": "child.child:MIN_UPTIME_S",
         "answers under probation": "child.child:PROBATION_JOBS",
         "silence after each of them": "child.child:PROBATION_S",
         "a life without output": "child.child:EOF_GRACE_S",
+        "the part of the grace before SIGTERM, in percent": round(ending.ASKED_SHARE * 100),
+        "the grace when the supervisor stops, at most": "flow.supervisor:LAST_GRACE_S",
+        "a child answers a ping within": "child.pulse:PONG_WITHIN_S",
+        "a claim is let go when its child is not gone after the grace and": (
+            "child.ending:OVERRUN_S"
+        ),
         "progress and log rows reach Redis within about": "flow.lane:REPORT_EVERY_S",
-        "log rows kept of what the jobs of a queue say in that time": "store.calls:LOG_ROWS_KEPT",
-        "the pause after a failed start, at first": "child.children:FIRST_PAUSE_S",
-        "the same, at most": "child.children:LONGEST_PAUSE_S",
-        "failed starts that make a handler unhealthy": "child.children:UNHEALTHY_AFTER",
+        "log rows kept of what a job says in that time, at least": "model.bounds:LOG_ROWS_KEPT",
+        "the pause after a failed start, at first": "child.health:FIRST_PAUSE_S",
+        "the same, at most": "child.health:LONGEST_PAUSE_S",
+        "failed starts that make a handler unhealthy": "child.health:UNHEALTHY_AFTER",
     },
     "cli": {
         **SHARED,
@@ -145,6 +177,12 @@ NUMBERS = {
         "the lease": DEFAULTS.lease_ms,
         "between two looks for stalled jobs": DEFAULTS.recover_ms,
         "the drain timeout": DEFAULTS.drain_ms,
+        "jobs have waited for so long when children are added": "child.wear:GROW_AFTER_MS",
+        "a child waits for its successor before its last job while no other is idle, at most": (
+            "child.children:HELD_MOST_S"
+        ),
+        "an idle child is asked whether it is alive every": "child.upkeep:PING_EVERY_S",
+        "it answers within": "child.pulse:PONG_WITHIN_S",
         "the last outcomes may take to reach Redis when stopping": (
             "flow.supervisor:SETTLE_WITHIN_S"
         ),
@@ -188,6 +226,8 @@ NOT_TOLD = {
     "flow.calendar:STUCK_EVERY_S": "how a supervisor works",
     "flow.claimer:FIRST_PAUSE_S": "how a supervisor works",
     "flow.claimer:LONGEST_PAUSE_S": "how a supervisor works",
+    "flow.file_watch:LOOK_EVERY_S": "told in cli.md, in the text",
+    "flow.growth:LOOK_EVERY_S": "how a supervisor works",
     "flow.inprocess:STACK_KEPT": "the same as of a child",
     "flow.pace:_LONGEST_GAP_S": "how a supervisor works",
     "flow.pace:_NEWEST": "how a supervisor works",
@@ -214,6 +254,8 @@ NOT_TOLD = {
     "lua/include/settle:WIDTH": "the values of a settlement, which the page lists",
     "lua/include/tally:MINUTE_MS": "a minute",
     "lua/include/tally:POINTS": "the same as in sandq/model/queue_settings.py",
+    "flow.telling:_OVERHEAD_BYTES": "how a supervisor works",
+    "lua/report:FIRST": "the values before them, which the page lists",
     "lua/include/whereabouts:LEASE_MS": "how an audit paces itself",
     "lua/retry_many:PAGE": "how a script works",
 }
@@ -223,7 +265,11 @@ NOT_TOLD = {
 PHRASES = {
     "storage": {
         "to about 10,000 entries": "lua/include/events:KEPT",
-        "newest 1,000 rows": "store.calls:LOG_ROWS_KEPT",
+        "to the first 100 rows": "model.bounds:LOG_ROWS_FIRST",
+        "the newest 900": "model.bounds:LOG_ROWS_NEWEST",
+        "at most 1,000 of them": "model.bounds:EMITTED_KEPT",
+        "at most 1 MiB": "model.bounds:EMITTED_BYTES",
+        "every 0.2 s": "steps.follow:FOLLOW_EVERY_S",
         "newest 10, or": "lua/include/settle:FAILURES_KEPT",
         "to 1,440 minutes": "model.queue_settings:METRICS_POINTS",
         "60 s or more after its end": "lua/include/gate:WINDOW_KEPT_MS",
@@ -255,14 +301,26 @@ PHRASES = {
         "lived for 50 ms": "child.child:MIN_UPTIME_S",
         "The first 3 answers": "child.child:PROBATION_JOBS",
         "followed by 5 ms": "child.child:PROBATION_S",
-        "The last 20 lines": "child.pipes:TAIL_LINES",
+        "The last 20 lines": "child.capture:TAIL_LINES",
+        "cut at 2,000 characters": "child.capture:LINE_CHARACTERS",
+        "more than 1 MiB": "child.capture:FLOOD_BYTES",
+        "in 100 ms rests": "child.capture:FLOOD_S",
+        "At most 1,000": "model.bounds:EMITTED_KEPT",
+        "the grace is at most 1 s": "flow.supervisor:LAST_GRACE_S",
         "killed after 500 ms": "child.child:EOF_GRACE_S",
-        "the kill grace (5 s)": DEFAULTS.kill_grace_ms,
-        "a pause of 100 ms": "child.children:FIRST_PAUSE_S",
-        "doubles up to 30 s": "child.children:LONGEST_PAUSE_S",
-        "after 3 failures": "child.children:UNHEALTHY_AFTER",
+        "told to: 5 s": DEFAULTS.kill_grace_ms,
+        "a pause of 100 ms": "child.health:FIRST_PAUSE_S",
+        "doubles up to 30 s": "child.health:LONGEST_PAUSE_S",
+        "after 3 failures": "child.health:UNHEALTHY_AFTER",
         "at most 1 MiB": "model.limits:DEFAULT_LINE_BYTES",
         "none | 65 |": death.EX_DATAERR,
     },
-    "cli": {"again within 2 s": "cli.run:SAME_SIGNAL_S", "at least 100 ms": 100},
+    "cli": {
+        "again within 2 s": "cli.run:SAME_SIGNAL_S",
+        "at least 100 ms": 100,
+        "waited for 100 ms": "child.wear:GROW_AFTER_MS",
+        "comes within 5 s": "child.children:HELD_MOST_S",
+        "every 30 s whether": "child.upkeep:PING_EVERY_S",
+        "does not answer within 5 s": "child.pulse:PONG_WITHIN_S",
+    },
 }

@@ -8,7 +8,8 @@ import re
 import pytest
 
 import sandq
-from sandq import errors, handler, queue, sync
+import sandq.child
+from sandq import errors, handler, queue, sync, testing
 from sandq.cli import main as cli
 from tests.house.pages import ROOT, SPEC, table, words
 
@@ -36,6 +37,8 @@ OWNERS = {
     "errors": (errors,),
     "handler": (handler,),
     "sandq": (sandq,),
+    "child": (sandq.child,),
+    "testing": (testing,),
 }
 
 

@@ -94,7 +94,7 @@ def test_only_move_writes_the_state_and_the_place_of_a_job():
 # who may delete which keys, and why
 DELETERS = {
     "include/move": (
-        ["Keys.job(job.id), Keys.logs(job.id), Keys.failures(job.id)"],
+        ["Keys.job(job.id), Keys.logs(job.id), Keys.emitted(job.id), Keys.failures(job.id)"],
         "the keys of a job that goes",
     ),
     "include/indexes": (["key"], "the dedup key of a job that has ended"),
@@ -107,6 +107,7 @@ DELETERS = {
         ["Keys.one_series(key)", "Keys.worker(worker)", "Keys.base .. ARGV[i]"],
         "the whole queue goes",
     ),
+    "report": (["key"], "the parts of an earlier attempt's result"),
     "audit_keys": (["key", "key", "Keys.dedup(name)", "key"], "a repair: what nobody needs"),
 }
 
@@ -121,6 +122,7 @@ def test_a_key_is_deleted_only_with_what_it_belongs_to():
         name: keys for name, (keys, _) in DELETERS.items()
     }
     assert "local key = Keys.dedup(job.dedup)" in INCLUDES["indexes"]
+    assert "local key = Keys.emitted(id)" in SCRIPTS["report"]
     # UNLINK, for it does not block; and nothing is deleted any other way
     assert users_of(r"'(DEL|FLUSH\w+|RENAME\w*|GETDEL|COPY|RESTORE|MOVE|MIGRATE)'") == {}
 
@@ -217,10 +219,11 @@ def test_no_list_that_grows_is_unpacked():
         "include/move": ["fields", "fields", "fields"],  # those of a job
         "include/pieces": ["fields"],  # eight at most
         "include/record": ["FIELDS"],  # those that are looked at
+        "include/rows": ["back", "texts, from, math.min"],  # the first rows; a chunk
         "renew": ["leases, from, math.min"],  # a chunk
         "configure": ["OBEYED", "ARGV, 3"],  # the settings of a queue
     }
-    for name in ("include/sets", "renew"):
+    for name in ("include/sets", "include/rows", "renew"):
         assert re.search(r"^local CHUNK = [1-4]000$", FILES[name], re.MULTILINE), name
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import sandq
-from sandq import errors, handler, queue, sync
+from sandq import errors, handler, queue, sync, testing
 
 # the public names, and those that public methods give and take
 CLASSES = {
@@ -19,6 +19,7 @@ CLASSES = {
     "sync.Job": sync.Job,
     "sync.QueueHandle": sync.QueueHandle,
     **{f"handler.{name}": getattr(handler, name) for name in handler.__all__},
+    **{f"testing.{name}": getattr(testing, name) for name in testing.__all__},
     **{
         name: member
         for name, member in inspect.getmembers(errors, inspect.isclass)

@@ -44,6 +44,8 @@ def test_scripts_that_write_nothing_run_read_only(server):
     arguments = {
         "page": ["waiting", 0, -1, 0],
         "logs": ["1", 0, -1],
+        "follow": ["1", 0, 9, 100],
+        "emitted": ["1", 0],
         "look": ["1"],
         "ending": ["1", "+", 9],
         "failures": ["1"],

@@ -88,9 +88,8 @@ def test_ledgers_are_kept_in_fields_of_jobs():
 
 def test_the_failure_record_has_these_members():
     ends = [Death("exit", 1, None, "itself", 0, 0), Death("signal", None, "SIGKILL", "stop", 0, 0)]
-    failure = Failure(
-        kind=FailureKind.ERROR, message="", type="", stack="", code=0, data=0, death=ends[0]
-    )
+    said = {"type": "", "stack": "", "code": 0, "data": 0, "cause": {}}
+    failure = Failure(kind=FailureKind.ERROR, message="", death=ends[0], **said)
 
     assert column("storage", "The failure record", "member") == list(
         orjson.loads(failure.to_text())
@@ -107,6 +106,8 @@ def test_stored_options_have_these_members():
         attempts=2,
         backoff=1,
         timeout=1,
+        heartbeat_timeout=1,
+        pool_key="k",
         delay=1,
         lifo=True,
         remove_on_complete=1,

@@ -7,7 +7,7 @@ from sandq.model.queue_settings import QueueSettings
 from sandq.model.rate_limit import RateLimit
 from sandq.model.states import JobState
 from sandq.model.verdict import Action, Verdict
-from sandq.store import audit_calls, calls, reads, verbs
+from sandq.store import audit_calls, calls, reads, said, verbs
 from sandq.store.calls import Report, Settlement
 from sandq.store.keys import SINGLE
 
@@ -81,7 +81,7 @@ class Builder:
         self.run(calls.settle_and_claim("q", [settlement], 0, "", "w", 1, str(now)))
 
     def active(self, job_id, *, token="", lease_ms=LEASE_MS, spoken=True, tried=0, **more):
-        """An active job, with log rows and progress, and with attempts that failed."""
+        """An active job that has said something of each kind, and with attempts that failed."""
         self.add(new(job_id, **more))
         for _ in range(tried):
             [claim] = self.claim()
@@ -91,6 +91,7 @@ class Builder:
         if spoken:
             self.run(calls.report([Report(claim, "progress", b"1")], str(BUILT)))
             self.run(calls.report([Report(claim, "log", b"{}")], str(BUILT)))
+            self.run(calls.report([Report(claim, "emit", b"0 {}")], str(BUILT)))
         return claim
 
     def ended(self, job_id, action, *, retain="", **more):
@@ -192,6 +193,9 @@ def ways(held):
     yield [calls.heed()]
     yield [calls.report([Report(held["a1"], "progress", b"7")], str(NOW))]
     yield [calls.report([Report(held["a1"], "log", b"{}")], str(NOW))]
+    # the second is another attempt than the one that told the parts which are there
+    for job_id in ("a1", "a-again"):
+        yield [calls.report([Report(held[job_id], "emit", b"1 {}")], str(NOW))]
     yield from verbs_of(str(NOW), str(FAR))
     yield from reads_of(str(NOW))
 
@@ -273,13 +277,15 @@ def reads_of(now):
     yield [reads.list_series(0, -1, True)]
     yield [reads.list_workers()]
     yield [reads.logs("a1", 0, -1)]
+    yield [said.follow("a1", 0)]
+    yield [said.emitted("a1", 0)]
 
 
 def audits(fix=False):
     """The scripts of an audit, which write only what they repair."""
     now = str(NOW)
     yield audit_calls.audit([("job", b"a1"), ("active", b"none")], fix, now)
-    yield audit_calls.audit_keys([("dedup", b"d-a1"), ("logs", b"none")], fix, now)
+    yield audit_calls.audit_keys([("dedup", b"d-a1"), ("emitted", b"none")], fix, now)
     yield audit_calls.audit_index("expiry", b"", b"0", 9, fix, now)
     yield audit_calls.audit_set("active", b"0", 9)
     yield audit_calls.audit_queue(9, fix)

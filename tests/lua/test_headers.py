@@ -7,11 +7,12 @@ import typing
 import pytest
 
 from sandq import errors
+from sandq.model import bounds
 from sandq.model.events import EventKind
 from sandq.model.job import Claim, NewJob
 from sandq.model.states import JobState
 from sandq.model.verdict import Action, Verdict
-from sandq.store import audit_calls, calls, keys, reads, scripts, verbs
+from sandq.store import audit_calls, calls, keys, reads, said, scripts, verbs
 from sandq.store.audit_calls import Block
 from sandq.store.calls import Call, Report, Settlement
 
@@ -209,10 +210,12 @@ REPEATED = {
     "audit_keys": ("keys", ("logs", b"a7"), ["logs", b"a7"]),
     "audit_kinds": ("blocks", Block("-inf", "9", 5, {"error": 5}), ["-inf", "9", 5, "error 5"]),
 }
+ROWS = {"first": bounds.LOG_ROWS_FIRST, "newest": bounds.LOG_ROWS_NEWEST}
 # what no caller gives under this name: script -> word of its header -> what is sent
 SENT = {
-    "report": {"kept": calls.LOG_ROWS_KEPT},
-    "note": {"kept": calls.LOG_ROWS_KEPT},
+    "report": ROWS,
+    "note": ROWS,
+    "follow": {"first": bounds.LOG_ROWS_FIRST, "most": said.ROWS_AT_ONCE},
     "clean": {"looked_at": verbs.LOOKED_AT},
     "call_back": {"looked_at": verbs.LOOKED_AT},
     "empty": {"most": verbs.AT_ONCE},
@@ -229,7 +232,7 @@ OTHER_NAMES = {"open_queue": "open", "is_paused": "counts"}
 
 BUILDERS = {
     builder: function
-    for module in (calls, verbs, reads, audit_calls)
+    for module in (calls, verbs, reads, said, audit_calls)
     for builder, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__
     and typing.get_origin(function.__annotations__["return"]) is Call

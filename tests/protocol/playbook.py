@@ -14,7 +14,17 @@ import ast
 import re
 
 from sandq.protocol.machine import Conversation, Spoiled
-from sandq.protocol.messages import Answer, Hello, Log, Noise, Progress
+from sandq.protocol.messages import (
+    Answer,
+    Ask,
+    Emit,
+    Heartbeat,
+    Hello,
+    Log,
+    Noise,
+    Pong,
+    Progress,
+)
 
 USUAL_LIMIT = 1024 * 1024
 
@@ -77,6 +87,14 @@ def show(event):
             return f"Progress {job_id} {_text(event.value)}"
         case Log(job_id=job_id):
             return f"Log {job_id} {_text(event.text)}"
+        case Heartbeat(job_id=job_id):
+            return f"Heartbeat {job_id}"
+        case Emit(job_id=job_id):
+            return f"Emit {job_id} {_text(event.chunk)}"
+        case Ask(job_id=job_id):
+            return f"Ask {job_id} {_text(event.re)} {event.verb} {_text(event.args)}"
+        case Pong(n=n):
+            return f"Pong {n}"
         case Noise(line=line):
             return f"Noise {_text(line)}".rstrip()
         case Spoiled(kind=kind, reason=reason):

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from sandq.model.job import Claim
 from sandq.model.payload import JsonText, encode
-from sandq.protocol.messages import Answer, bye_line, job_environment, job_line, result_prefix
+from sandq.protocol.messages import (
+    Answer,
+    Ask,
+    bye_line,
+    cancel_line,
+    job_environment,
+    job_line,
+    ping_line,
+    refusal_line,
+    reply_line,
+    result_prefix,
+    welcome_line,
+)
 from sandq.protocol.reading import read_line
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -39,9 +51,13 @@ def claim(**changes):
     return Claim(**{**usual, **changes})
 
 
-def line_of(*, delay_ms=0, max_attempts=1, timeout_ms=None, **changes):
+def line_of(*, delay_ms=0, max_attempts=1, timeout_ms=None, heartbeat_ms=None, **changes):
     return job_line(
-        claim(**changes), delay_ms=delay_ms, max_attempts=max_attempts, timeout_ms=timeout_ms
+        claim(**changes),
+        delay_ms=delay_ms,
+        max_attempts=max_attempts,
+        timeout_ms=timeout_ms,
+        heartbeat_ms=heartbeat_ms,
     )
 
 
@@ -55,12 +71,14 @@ def test_a_job_line_has_these_members():
         delay_ms=500,
         max_attempts=3,
         timeout_ms=30_000,
+        heartbeat_ms=2_000,
     )
 
     assert line == (
         b'{"sandq":1,"type":"job","id":"7","name":"resize","queue":"images",'
         b'"data":{ "src" : "cat.jpg" },"timestamp":1700000000000,"delay":500,"priority":4,'
-        b'"attempt":2,"max_attempts":3,"stalls":2,"timeout_ms":30000,"opts":{"attempts":3}}\n'
+        b'"attempt":2,"max_attempts":3,"stalls":2,"timeout_ms":30000,"heartbeat_ms":2000,'
+        b'"opts":{"attempts":3}}\n'
     )
 
 
@@ -142,3 +160,44 @@ def test_bye_is_a_line_that_says_why():
     assert bye_line("drain") == b'{"sandq":1,"type":"bye","reason":"drain"}\n'
     assert orjson.loads(bye_line('a"\nb'))["reason"] == 'a"\nb'
     assert bye_line('a"\nb').count(b"\n") == 1
+
+
+ASK = Ask("7", re=b'"a"', verb="get_result", args=b"{}")
+
+LINES = [
+    (
+        cancel_line("7", "timeout", 4_000),
+        {"type": "cancel", "id": "7", "reason": "timeout", "grace_ms": 4_000},
+    ),
+    (ping_line(3), {"type": "ping", "n": 3}),
+    (
+        welcome_line(1_024, ["add_job"]),
+        {
+            "type": "welcome",
+            "version": 1,
+            "limits": {"line": 1_024, "emitted": 1_000, "log_rows": 1_000},
+            "calls": ["add_job"],
+        },
+    ),
+    (
+        reply_line(ASK, b'{\n"big":18446744073709551617}'),
+        {"type": "reply", "id": "7", "re": "a", "ok": True, "value": {"big": 18446744073709551617}},
+    ),
+    (
+        refusal_line(ASK, "sandq.busy", 'say "please"'),
+        {
+            "type": "reply",
+            "id": "7",
+            "re": "a",
+            "ok": False,
+            "error": {"type": "sandq.busy", "message": 'say "please"'},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "members"), LINES, ids=[m["type"] for _, m in LINES])
+def test_a_message_to_a_child_is_one_line_of_json(line, members):
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert json.loads(line) == {"sandq": 1, **members}

@@ -4,12 +4,16 @@ import pytest
 
 from sandq.protocol.messages import (
     Answer,
+    Ask,
     Broken,
+    Emit,
     Fatal,
+    Heartbeat,
     Hello,
     Ignored,
     Log,
     Noise,
+    Pong,
     Progress,
 )
 from sandq.protocol.reading import read_line
@@ -160,7 +164,18 @@ MESSAGES = [
     (b'{"sandq":1,"type":"fatal","error":{"message":"no model"}}', Fatal("no model")),
     (b'{"sandq":1,"type":"fatal"}', Fatal("the handler reported an error without saying which")),
     (b'{"sandq":1}', Ignored()),
-    (b'{"sandq":1,"type":"heartbeat"}', Ignored()),
+    (b'{"sandq":1,"type":"heartbeat","id":"7"}', Heartbeat("7")),
+    (b'{"sandq":1,"type":"emit","id":"7","chunk":[1, 2.0]}', Emit("7", b"[1, 2.0]")),
+    (b'{"sandq":1,"type":"emit","id":"7"}', Emit("7", b"null")),
+    (
+        b'{"sandq":1,"type":"call","id":"7","re":1,"verb":"add_job","args":{"name": "x"}}',
+        Ask("7", b"1", "add_job", b'{"name": "x"}'),
+    ),
+    (b'{"sandq":1,"type":"call","id":"7","re":"a\\u0062"}', Ask("7", b'"a\\u0062"', "", b"{}")),
+    (b'{"sandq":1,"type":"call","id":"7","re":1,"verb":5,"args":[1]}', Ask("7", b"1", "", b"{}")),
+    (b'{"sandq":1,"type":"pong","n":3}', Pong(3)),
+    (b'{"sandq":1,"type":"pong","n":true}', Ignored()),
+    (b'{"sandq":1,"type":"pong"}', Ignored()),
     (b'{"sandq":1,"type":"sing"}', Ignored()),
     (b'{"sandq":1,"type":"sing","must":false}', Ignored()),
     (b'{"sandq":1,"type":"sing","must":1}', Ignored()),
@@ -183,6 +198,15 @@ BREACHES = [
     (b'{"sandq":1,"type":"result","id":7,"status":"ok"}', "result has no id: "),
     (b'{"sandq":1,"type":"progress","value":1}', "progress has no id: "),
     (b'{"sandq":1,"type":"log","id":null}', "log has no id: "),
+    (b'{"sandq":1,"type":"heartbeat"}', "heartbeat has no id: "),
+    (b'{"sandq":1,"type":"emit","chunk":1}', "emit has no id: "),
+    (b'{"sandq":1,"type":"call","re":1}', "call has no id: "),
+    (b'{"sandq":1,"type":"call","id":"7"}', "call has no number to reply to"),
+    (b'{"sandq":1,"type":"call","id":"7","re":true}', "call has no number to reply to"),
+    (
+        b'{"sandq":1,"type":"call","id":"7","re":"%b"}' % (b"x" * 257),
+        "call has a member re of more",
+    ),
     (b'{"sandq":1,"type":"result","id":"7"}', "result has no status ok or error: "),
     (b'{"sandq":1,"type":"result","id":"7","status":"weird"}', "result has no status ok or error"),
     (b'{"sandq":1,"type":"sing","must":true}', "demands message type 'sing', which"),
@@ -210,3 +234,19 @@ def test_a_message_that_breaks_the_protocol_says_how(line, reason):
 )
 def test_a_reason_is_short_however_long_the_line(line):
     assert len(read_line(line).reason) < 5_000
+
+
+WORDS_AND_BYTES = [
+    b"true", b"false", b"null", b"NaN", b"Infinity", b"-Infinity", b"-1", b"12", b"1e400", b"01",
+    b"1.", b"nul", b"truely", b"None", b"{", b"[", b"}", b'"', b"{}", b"[]", b'""', b'"a', b"[1,2",
+    b"[NaN]", b"{a}", b"12 apples", b"apples 12", b"-", b"+1", b".5", b"\xef\xbb\xbf[NaN]",
+    b"\xef\xbb\xbf1", b"\xff", b"\x00", b"[" * 300, b"[" * 2000, b"'a'", b"{'a':1}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", WORDS_AND_BYTES)
+def test_the_quick_look_at_a_line_changes_nothing(line, monkeypatch):
+    quick = read_line(line)
+    monkeypatch.setattr("sandq.protocol.reading._may_be_json", lambda _: True)
+
+    assert read_line(line) == quick

@@ -13,10 +13,25 @@ from sandq.protocol.reading import read_error, read_line
 
 NAMES = st.sampled_from(
     ["sandq", "type", "id", "status", "result", "error", "caps", "value", "must", "message",
-     "fields", "level", "data", "code", "retry_after_ms"]
+     "fields", "level", "data", "code", "retry_after_ms", "cause", "re", "verb", "args",
+     "chunk", "n"]
 )  # fmt: skip
 WORDS = st.sampled_from(
-    ["ok", "error", "hello", "result", "progress", "log", "fatal", "7", "sandq.x"]
+    [
+        "ok",
+        "error",
+        "hello",
+        "result",
+        "progress",
+        "log",
+        "fatal",
+        "emit",
+        "call",
+        "heartbeat",
+        "pong",
+        "7",
+        "sandq.x",
+    ]
 )
 ANY_VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | WORDS | st.just(1),

@@ -50,6 +50,20 @@ ERRORS = [
     ({"message": "no", "type": "sandq.timed_out"}, failure("no", type="user.timed_out")),
     ({"message": "no", "type": "sandq"}, failure("no", type="sandq")),
     ({"message": "no", "kind": "timed_out"}, failure("no")),
+    ({"message": "no", "cause": "deeper"}, failure("no", cause={"message": "deeper"})),
+    ({"message": "no", "cause": 5}, failure("no")),
+    (
+        {"message": "no", "cause": {"type": "sandq.x", "code": 1, "stack": "s", "cause": {}}},
+        failure(
+            "no",
+            cause={
+                "type": "user.x",
+                "message": "(no message)",
+                "code": 1,
+                "cause": {"message": "(no message)"},
+            },
+        ),
+    ),
     (
         {"message": "no", "retryable": False, "type": "sandq.x"},
         Failure(kind=FailureKind.UNRECOVERABLE, message="no", type="user.x", retryable=False),
@@ -113,3 +127,16 @@ def test_large_data_of_an_error_are_not_kept():
 )
 def test_a_failure_record_is_small_however_much_the_child_says(error):
     assert len(read_error(error).to_text()) < 2 * (MESSAGE_KEPT + STACK_KEPT + ERROR_DATA_KEPT)
+
+
+def test_of_causes_behind_causes_only_so_many_are_kept():
+    error = None
+    for n in range(10):
+        error = {"message": str(n), "cause": error}
+
+    kept, cause = [], read_error(error).cause
+    while cause is not None:
+        kept.append(cause["message"])
+        cause = cause.get("cause")
+
+    assert kept == ["8", "7", "6", "5"]

@@ -15,6 +15,7 @@ KINDS = {
     "duplicated",
     "active",
     "progress",
+    "emitted",
     "updated",
     "completed",
     "failed",

@@ -17,6 +17,7 @@ from sandq.model.options import (
     OptionArgs,
     Priority,
     options_from,
+    read_options,
 )
 from sandq.model.schedule import Repeat
 
@@ -81,6 +82,8 @@ def test_the_stored_form_holds_what_differs_from_the_defaults():
         ({"attempts": 2}, b'{"attempts":2}'),
         ({"delay": "1.5s"}, b'{"delay_ms":1500}'),
         ({"timeout": timedelta(minutes=1)}, b'{"timeout_ms":60000}'),
+        ({"heartbeat_timeout": "1.5s"}, b'{"heartbeat_timeout_ms":1500}'),
+        ({"pool_key": "two words"}, b'{"pool_key":"two words"}'),
         ({"backoff": 0}, b'{"backoff":{"type":"fixed","delay_ms":0}}'),
         (
             {"backoff": Backoff.exponential("250ms")},
@@ -174,6 +177,8 @@ def test_a_job_may_be_repeated_with_most_other_options():
         {"attempts": MAX_ATTEMPTS},
         {"delay": "36600d"},
         {"timeout": "1ms"},
+        {"heartbeat_timeout": "1ms"},
+        {"pool_key": "x" * 256},
         {"result_ttl": "1ms"},
         {"stack_trace_limit": MAX_STACK_TRACES},
         {"dedup": "x" * 256, "dedup_ttl": "1ms"},
@@ -184,6 +189,14 @@ def test_the_ends_of_a_range_are_allowed(arguments):
     options = options_from(arguments)
 
     assert {name: getattr(options, name) for name in arguments} == arguments
+
+
+def test_a_silence_and_a_pool_key_are_stored_with_the_job():
+    text = JobOptions(heartbeat_timeout="30s", pool_key="ann").to_text()
+    stored = read_options(text)
+
+    assert (stored.heartbeat_timeout_ms, stored.pool_key) == (30_000, "ann")
+    assert (read_options(b"").heartbeat_timeout_ms, read_options(b"").pool_key) == (None, None)
 
 
 def test_the_keyword_arguments_are_the_fields():

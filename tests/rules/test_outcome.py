@@ -14,13 +14,16 @@ KINDS = {
     "unrecoverable",
     "crashed",
     "timed_out",
+    "heartbeat_lost",
     "cpu_limit",
+    "out_of_memory",
     "output_limit",
     "protocol_error",
     "handler_missing",
     "stalled",
     "expired",
     "oversize_payload",
+    "start_failed",
 }
 
 
@@ -73,6 +76,7 @@ def test_a_record_holds_the_words_of_the_handler_and_the_death():
         stack="at x",
         code=0,
         data=[],
+        cause={"type": "KeyError", "message": "x"},
         retryable=False,
         retry_after_ms=5,
         death=KILLED,
@@ -85,6 +89,7 @@ def test_a_record_holds_the_words_of_the_handler_and_the_death():
         "stack": "at x",
         "code": 0,
         "data": [],
+        "cause": {"type": "KeyError", "message": "x"},
         "death": KILLED.to_member(),
     }
 

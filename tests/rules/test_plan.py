@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandq.child.plan import Line, Retire, Start, plan, warm_shares
+from sandq.child.plan import Line, Replace, Retire, Start, plan, warm_shares
 
 SMALL = st.integers(0, 4)
 LINES = st.lists(
@@ -18,6 +18,10 @@ LINES = st.lists(
         wanted=st.integers(0, 6),
         warm=SMALL,
         may_start=st.booleans(),
+        held=st.integers(0, 2),
+        worn=st.integers(0, 2),
+        worn_since_s=st.floats(0, 9),
+        idle_since_s=st.floats(0, 9),
     ),
     max_size=4,
 )
@@ -120,11 +124,82 @@ TABLE = {
         [Retire(0)],
     ),
     "too many alive: nothing starts": ([Line(busy=5, wanted=1, warm=9)], 4, 0, []),
+    "one too many: two give way for one who waits": (
+        [Line(idle=2), Line(wanted=1)],
+        1,
+        0,
+        [Retire(0)] * 2,
+    ),
+    "those give way first that were used longest ago": (
+        [Line(idle=1, idle_since_s=5.0), Line(idle=1, idle_since_s=2.0), Line(wanted=1)],
+        2,
+        0,
+        [Retire(1)],
+    ),
+    "who waits for a last job to be lent gets no other child": (
+        [Line(held=1, worn=1, wanted=1)],
+        1,
+        0,
+        [Replace(0)],
+    ),
+    "a held child gives way as well": ([Line(held=1, worn=1), Line(wanted=1)], 1, 0, [Retire(0)]),
+    "a worn child gets a successor beyond the size": ([Line(idle=2, worn=1)], 2, 0, [Replace(0)]),
+    "never two beyond the size": ([Line(idle=3, worn=1)], 2, 0, []),
+    "one at a time": ([Line(idle=2, worn=2)], 4, 0, [Replace(0)]),
+    "who ends counts for successors too": ([Line(idle=2, worn=1)], 2, 1, []),
+    "the one worn longest comes first": (
+        [Line(idle=1, worn=1, worn_since_s=5.0), Line(idle=1, worn=1, worn_since_s=2.0)],
+        2,
+        0,
+        [Replace(1)],
+    ),
+    "no successor while its handler backs off": ([Line(idle=1, worn=1, may_start=False)], 1, 0, []),
+    "no successor for a child that nobody needs while others wait": (
+        [Line(busy=1, worn=1), Line(wanted=1)],
+        1,
+        0,
+        [],
+    ),
+}
+
+# lines, how many warm children there may be now, most, ending -> steps
+GROWING = {
+    "warm children are not kept beyond the size": ([Line(warm=9)], 2, 4, 0, [Start(0)] * 2),
+    "who waits for a child that will come back waits": ([Line(busy=2, wanted=2)], 2, 4, 0, []),
+    "who has no child to wait for gets one": (
+        [Line(busy=2), Line(wanted=1)],
+        2,
+        4,
+        0,
+        [Start(1)],
+    ),
+    "but never beyond the most": ([Line(busy=4), Line(wanted=1)], 2, 4, 0, []),
+    "an idle child gives way before there are more": (
+        [Line(idle=1), Line(busy=1, wanted=1)],
+        2,
+        4,
+        0,
+        [Retire(0)],
+    ),
+    "one-shot children have all the room": (
+        [Line(fresh=True, busy=1, wanted=2), Line(idle=1)],
+        1,
+        4,
+        0,
+        [Start(0)] * 2,
+    ),
+    "one-shot children take no room from warm ones": (
+        [Line(fresh=True, busy=2), Line(warm=1)],
+        1,
+        4,
+        0,
+        [Start(1)],
+    ),
 }
 
 
 def alive(line):
-    return line.idle + line.busy + line.starting
+    return line.idle + line.held + line.busy + line.starting
 
 
 def occupied(lines, ending):
@@ -134,7 +209,7 @@ def occupied(lines, ending):
 def missing(lines):
     """How many children each handler that may start lacks for those who wait."""
     return {
-        number: max(line.wanted - line.starting, 0)
+        number: max(line.wanted - line.starting - line.held, 0)
         for number, line in enumerate(lines)
         if line.may_start
     }
@@ -145,12 +220,40 @@ def test_the_plan_is_this_table(lines, size, ending, steps):
     assert plan(lines, size, ending) == steps
 
 
-@given(LINES, st.integers(0, 20), ENDING)
-def test_a_plan_never_puts_more_alive_than_the_size(lines, size, ending):
+@pytest.mark.parametrize(
+    ("lines", "size", "most", "ending", "steps"), GROWING.values(), ids=GROWING
+)
+def test_a_growing_pool_is_planned_by_this_table(lines, size, most, ending, steps):
+    assert plan(lines, size, ending, most=most) == steps
+
+
+@given(LINES, st.integers(0, 20), ENDING, st.booleans())
+def test_a_plan_never_puts_more_alive_than_the_size_and_one_successor(
+    lines, size, ending, replacing
+):
     before = occupied(lines, ending)
-    starts = sum(isinstance(step, Start) for step in plan(lines, size, ending))
+    steps = plan(lines, size, ending, replacing=replacing)
+    starts = sum(isinstance(step, Start) for step in steps)
+    successors = sum(isinstance(step, Replace) for step in steps)
 
     assert starts == 0 or before + starts <= size
+    assert successors <= (0 if replacing else 1)
+    assert successors == 0 or before + starts + successors <= size + 1
+
+
+@given(LINES, st.integers(0, 20), ENDING)
+def test_only_worn_children_get_successors(lines, size, ending):
+    for step in plan(lines, size, ending):
+        assert not isinstance(step, Replace) or lines[step.line].worn
+
+
+@given(LINES, st.integers(0, 9), st.integers(0, 9), ENDING)
+def test_warm_children_are_not_kept_beyond_the_size_of_now(lines, size, more, ending):
+    lines = [replace(line, wanted=0) for line in lines]
+    before = occupied(lines, ending)
+    starts = [s for s in plan(lines, size, ending, most=size + more) if isinstance(s, Start)]
+
+    assert not starts or before + len(starts) <= size
 
 
 @given(LINES, st.integers(0, 20), ENDING)
@@ -165,7 +268,7 @@ def test_a_plan_lets_go_only_idle_children_that_nobody_waits_for(lines, size, en
 
     for number in set(retired):
         assert lines[number].wanted == 0
-        assert retired.count(number) <= lines[number].idle
+        assert retired.count(number) <= lines[number].idle + lines[number].held
 
 
 @given(LINES, st.integers(0, 20), ENDING)
@@ -174,9 +277,12 @@ def test_a_plan_lets_go_as_many_children_as_wait_without_a_place(lines, size, en
     starts = [step.line for step in steps if isinstance(step, Start)]
     waiting = missing(lines)
     unmet = sum(count - min(starts.count(number), count) for number, count in waiting.items())
-    idle = sum(line.idle for line in lines if line.wanted == 0)
+    idle = sum(line.idle + line.held for line in lines if line.wanted == 0)
+    added = sum(not isinstance(step, Retire) for step in steps)
+    beyond = max(occupied(lines, ending) + added - size, 0)
+    retired = sum(isinstance(step, Retire) for step in steps)
 
-    assert len(steps) - len(starts) == min(max(unmet - ending, 0), idle)
+    assert retired == (min(max(unmet + beyond - ending, 0), idle) if unmet else 0)
 
 
 @given(LINES, ENDING, ROOM)
@@ -198,16 +304,18 @@ def test_room_is_left_only_when_nobody_can_use_it(lines, ending, room):
     if len(starts) < room:
         for number, line in enumerate(lines):
             if line.may_start:
-                assert line.starting + starts.count(number) >= line.wanted
+                assert line.starting + line.held + starts.count(number) >= line.wanted
                 assert alive(line) + starts.count(number) >= line.warm
 
 
 @given(LINES, ENDING, ROOM)
 def test_a_plan_carried_out_leaves_nothing_more_to_plan(lines, ending, room):
     size = occupied(lines, ending) + room
-    lines, ending = carry_out(lines, ending, plan(lines, size, ending))
+    steps = plan(lines, size, ending)
+    replacing = any(isinstance(step, Replace) for step in steps)
+    lines, ending = carry_out(lines, ending, steps)
 
-    assert plan(lines, size, ending) == []
+    assert plan(lines, size, ending, replacing=replacing) == []
 
 
 def carry_out(lines, ending, steps):
@@ -217,8 +325,11 @@ def carry_out(lines, ending, steps):
         line = lines[step.line]
         if isinstance(step, Start):
             lines[step.line] = replace(line, starting=line.starting + 1)
+        elif isinstance(step, Replace):
+            lines[step.line] = replace(line, starting=line.starting + 1, worn=line.worn - 1)
         else:
-            lines[step.line] = replace(line, idle=line.idle - 1)
+            held = min(line.held, 1)
+            lines[step.line] = replace(line, held=line.held - held, idle=line.idle - 1 + held)
             ending += 1
 
     return lines, ending

@@ -7,17 +7,19 @@ import pytest
 
 from sandq.errors import HandlerInvalid, InvalidInput
 from sandq.flow.registry import HandlerRegistry, supervision_of
-from sandq.model.handler import Handler, HandlerFunction
+from sandq.model.handler import Channel, Handler, HandlerFunction
 from sandq.model.limits import Limits
 from sandq.model.supervision import Supervision
 
 USUAL = {
     "concurrency": 1,
+    "least": None,
     "lease": 30,
     "recover_every": 15,
     "max_stalls": 1,
     "drain_timeout": 25,
     "kill_grace": 5,
+    "broken_after": None,
 }
 
 
@@ -48,6 +50,12 @@ def test_a_command_is_kept_with_all_that_was_asked_for(registry, tmp_path):
         env={"B": "2", "A": "1"},
         fresh=True,
         strict=True,
+        heartbeat_timeout=5,
+        channel="fd3",
+        max_jobs=100,
+        max_age="1h",
+        max_rss="300M",
+        idle="2m",
         limits=Limits(cpu=1),
     )
 
@@ -58,8 +66,20 @@ def test_a_command_is_kept_with_all_that_was_asked_for(registry, tmp_path):
         timeout_ms=30_000,
         fresh=True,
         strict=True,
+        heartbeat_timeout_ms=5_000,
+        channel=Channel.FD3,
+        max_jobs=100,
+        max_age_ms=3_600_000,
+        max_rss=300 << 20,
+        idle_ms=120_000,
         limits=Limits(cpu=1),
     )
+
+
+def test_what_jobs_may_ask_for_is_kept_with_the_handler(registry):
+    registry.set_handler_file("ask", [sys.executable], calls=["get_result", "add_job"])
+
+    assert registry._handlers["ask"].calls == ("add_job", "get_result")
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -108,15 +128,19 @@ def test_the_usual_numbers_of_a_run_are_those_of_a_supervisor():
 def test_every_number_of_a_run_has_its_place():
     numbers = supervision_of(
         concurrency=4,
+        least=2,
         lease="1m",
         recover_every=20,
         max_stalls=3,
         drain_timeout=0,
         kill_grace="500ms",
+        broken_after="2m",
     )
 
     assert numbers == Supervision(
         pool=4,
+        pool_least=2,
+        broken_ms=120_000,
         lease_ms=60_000,
         recover_ms=20_000,
         max_stalls=3,

@@ -6,7 +6,7 @@ import pytest
 
 from sandq import settings
 from sandq.errors import ConfigError
-from sandq.model.handler import Handler
+from sandq.model.handler import Channel, Handler
 from sandq.model.limits import Limits
 from sandq.model.supervision import Supervision
 from sandq.settings import Config, load_config
@@ -41,6 +41,8 @@ def test_every_key_has_its_place(load):
         redis = "redis://localhost/1"
         prefix = "mine"
         pool = 8
+        pool_least = 2
+        broken_after = "5m"
         lease = "1m"
         recover_every = 20
         max_stalls = 3
@@ -57,11 +59,18 @@ def test_every_key_has_its_place(load):
         timeout = "30s"
         fresh = true
         strict = true
+        heartbeat_timeout = "10s"
+        channel = "fd3"
+        max_jobs = 100
+        max_age = "1h"
+        max_rss = "300M"
+        idle = "2m"
         env = {A = "1", B = "2"}
         limits = {cpu = 1.5, memory = "256M", file_size = 1048576, open_files = 32}
 
         [queues.images.handlers."*"]
         command = ["any"]
+        calls = ["get_result", "add_job"]
 
         [queues.mail.handlers.send]
         file = "send.py"
@@ -73,6 +82,8 @@ def test_every_key_has_its_place(load):
         prefix="mine",
         supervision=Supervision(
             pool=8,
+            pool_least=2,
+            broken_ms=300_000,
             lease_ms=60_000,
             recover_ms=20_000,
             max_stalls=3,
@@ -88,6 +99,12 @@ def test_every_key_has_its_place(load):
                     timeout_ms=30_000,
                     fresh=True,
                     strict=True,
+                    heartbeat_timeout_ms=10_000,
+                    channel=Channel.FD3,
+                    max_jobs=100,
+                    max_age_ms=3_600_000,
+                    max_rss=300 * 1024**2,
+                    idle_ms=120_000,
                     limits=Limits(
                         line=2 * 1024**2,
                         cpu=2,
@@ -96,7 +113,11 @@ def test_every_key_has_its_place(load):
                         open_files=32,
                     ),
                 ),
-                "*": Handler(command=("any",), limits=Limits(line=2 * 1024**2, open_files=64)),
+                "*": Handler(
+                    command=("any",),
+                    calls=("add_job", "get_result"),
+                    limits=Limits(line=2 * 1024**2, open_files=64),
+                ),
             },
             "mail": {
                 "send": Handler(
@@ -113,7 +134,7 @@ BAD = [
     ('reds = "redis://"', "key 'reds' is not known; did you mean 'redis'?"),
     ("pol = 1", "key 'pol' is not known; did you mean 'pool'?"),
     ("drain = 1", "key 'drain' is not known"),
-    ("xyzzy = 1", "key 'xyzzy' is not known; known are: drain_timeout, kill_grace"),
+    ("xyzzy = 1", "key 'xyzzy' is not known; known are: broken_after, drain_timeout"),
     ("[limits]\nmemry = 1", "key 'limits.memry' is not known; did you mean 'memory'?"),
     ("[queues.a.handler]", "key 'queues.a.handler' is not known; did you mean 'handlers'?"),
     (

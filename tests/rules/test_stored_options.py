@@ -51,14 +51,19 @@ def test_no_text_means_the_defaults():
     failed=st.none() | KEEPS,
     ttl_ms=st.none() | MILLISECONDS,
     history=st.none() | st.integers(0, MAX_STACK_TRACES),
+    heartbeat_ms=st.none() | MILLISECONDS,
+    pool_key=st.none() | st.sampled_from(["a", "two words", "ü"]),
 )
 def test_what_a_supervisor_needs_survives_the_stored_form(
-    attempts, backoff, timeout_ms, delay_ms, completed, failed, ttl_ms, history
-):
+    attempts, backoff, timeout_ms, delay_ms, completed, failed, ttl_ms, history, heartbeat_ms,
+    pool_key,
+):  # fmt: skip
     given_ = JobOptions(
         attempts=attempts,
         backoff=backoff,
         timeout=seconds(timeout_ms),
+        heartbeat_timeout=seconds(heartbeat_ms),
+        pool_key=pool_key,
         delay=f"{delay_ms}ms",
         remove_on_complete=completed or False,
         remove_on_fail=failed or False,
@@ -73,6 +78,8 @@ def test_what_a_supervisor_needs_survives_the_stored_form(
         delay_ms,
         retain_text(completed, ttl_ms=ttl_ms),
         retain_text(failed, history=history),
+        heartbeat_ms,
+        pool_key,
     )
 
 
@@ -119,6 +126,9 @@ def test_members_of_a_newer_producer_are_ignored():
         (b'{"delay_ms":1.5}', "delay_ms must be a whole number"),
         (b'{"timeout_ms":0}', "timeout_ms must be a whole number"),
         (b'{"timeout_ms":1e30}', "timeout_ms must be a whole number"),
+        (b'{"heartbeat_timeout_ms":0}', "heartbeat_timeout_ms must be a whole number"),
+        (b'{"pool_key":5}', "pool_key must be a text"),
+        (b'{"pool_key":"a\\nb"}', "pool_key .* must hold no control characters"),
         (b'{"backoff":5}', "backoff must have the members"),
         (b'{"backoff":{"type":"jitter","delay_ms":5}}', "backoff type 'jitter' is not known"),
         (b'{"remove_on_complete":true}', "remove_on_complete must have the members"),

@@ -194,6 +194,11 @@ def somebody_is_asked_to_stop_at_no_time(bench):
     bench.client.hset(key(bench, "cancelling"), "ghost", "no more")
 
 
+@breaks("left_behind", "emitted:ghost")
+def parts_of_nobody(bench):
+    bench.client.rpush(key(bench, "emitted:ghost"), "1")
+
+
 @breaks("left_behind", "logs:ghost")
 def logs_of_nobody(bench):
     bench.client.rpush(key(bench, "logs:ghost"), "1 {}")

@@ -75,20 +75,6 @@ def test_reports_are_kept_only_of_a_claim_that_holds(bench):
     assert bench.events("1")[-1] == "progress"
 
 
-def test_old_log_rows_go_when_there_are_too_many(bench):
-    bench.add("1")
-    (one,) = bench.claim()
-    rows = [Report(one, "log", b"%d" % n) for n in range(calls.LOG_ROWS_KEPT + 5)]
-
-    bench.run(calls.report(rows))
-    bench.run(verbs.note("1", "log", b"last"))
-    count, kept = bench.run(reads.logs("1", 0, 0))
-
-    assert count == calls.LOG_ROWS_KEPT
-    assert kept[0].text == b"6"
-    assert [row.text for row in bench.run(reads.logs("1", -1, -1))[1]] == [b"last"]
-
-
 def test_failures_of_all_attempts_are_told_oldest_first_as_many_as_are_kept(bench):
     bench.add("a")
     for n in range(6):

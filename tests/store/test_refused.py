@@ -86,11 +86,15 @@ REFUSED = {
     ],
     "report": [
         (
-            ["", 10, "running", "t1", "log", "{}", "running", "t1", "rumour", "x"],
+            ["", 1, 9, "running", "t1", "log", "{}", "running", "t1", "rumour", "x"],
             "no such report: rumour",
-        )
+        ),
+        (
+            ["", 1, 9, "running", "t1", "log", "{}", "running", "t1", "emit", "{}"],
+            "a part of a result has no number: running",
+        ),
     ],
-    "note": [(["", 10, "running", "rumour", "x"], "no such note: rumour")],
+    "note": [(["", 1, 9, "running", "rumour", "x"], "no such note: rumour")],
     "page": [(["nowhere", 0, -1, 0], "no such state: nowhere")],
     "clean": [(["", "parked?", 0, 0, 10, 10], r"no such state: parked\?")],
     "empty": [([10, "waiting", "nowhere"], "no such state: nowhere")],

@@ -34,6 +34,10 @@ function Keys.logs(id)
   return Keys.base .. 'logs:' .. id
 end
 
+function Keys.emitted(id)
+  return Keys.base .. 'emitted:' .. id
+end
+
 function Keys.failures(id)
   return Keys.base .. 'failures:' .. id
 end

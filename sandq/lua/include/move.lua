@@ -245,5 +245,5 @@ function Move.remove(job, from)
     Move.call_another(job)
   end
   Indexes.remove(job, from)
-  redis.call('UNLINK', Keys.job(job.id), Keys.logs(job.id), Keys.failures(job.id))
+  redis.call('UNLINK', Keys.job(job.id), Keys.logs(job.id), Keys.emitted(job.id), Keys.failures(job.id))
 end
