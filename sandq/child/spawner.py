@@ -42,6 +42,9 @@ STRAY_WAIT_S = 0.5
 #: A process without a mark is looked at again after this, in seconds.
 NEW_PROGRAM_S = 0.002
 
+#: Ignored by Python, or by who started the supervisor, as a shell does for its background jobs.
+IGNORED = {n for n in signal.valid_signals() if signal.getsignal(n) is signal.SIG_IGN}
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -156,16 +159,9 @@ class Spawner:
             _, status, usage = os.wait4(pid, 0)
             if tag is not None:
                 del self.tags[pid]
-                cpu_s = usage.ru_utime + usage.ru_stime
-                self.send(
-                    {
-                        "exit": pid,
-                        "status": status,
-                        "cpu_s": cpu_s,
-                        "max_rss_kb": usage.ru_maxrss,
-                        "oom": status == signal.SIGKILL and self.oom_killed(),
-                    }
-                )
+                end = {"exit": pid, "status": status, "cpu_s": usage.ru_utime + usage.ru_stime}
+                oom = status == signal.SIGKILL and self.oom_killed()
+                self.send({**end, "max_rss_kb": usage.ru_maxrss, "oom": oom})
 
     def oom_killed(self) -> bool:
         """Whether the kernel has killed for want of memory since this was asked last, or since
@@ -232,8 +228,9 @@ def become(
         step = "privileges"
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+        for signum in IGNORED:
             signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.closerange(len(fds), failed_write)
         os.closerange(failed_write + 1, 1 << 16)
         step = "exec"

@@ -19,11 +19,12 @@ DEADLINE_S = 20
 class Spawned:
     """A spawner, and our end of its socket."""
 
-    def __init__(self):
+    def __init__(self, *before):
+        """`before`: words of a command that becomes the spawner."""
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(DEADLINE_S)
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())],
+            [*before, sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())],
             env={},
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
@@ -210,3 +211,21 @@ def test_the_kernels_count_of_such_kills_can_be_read():
     assert spawner_module.count_oom_kills() >= 0
     with open("/proc/vmstat") as stream:
         assert "oom_kill " in stream.read()
+
+
+def test_no_signal_is_ignored_in_a_child_because_its_supervisor_was_started_so(tmp_path):
+    note = tmp_path / "ignored"
+    # what a shell does for a command in the background, and more
+    one = Spawned("/bin/sh", "-c", "trap '' INT QUIT USR1; exec \"$@\"", "sh")
+    try:
+        one.spawn("sh", "-c", f"grep -E 'Sig(Ign|Blk)' /proc/$$/status > {note}")
+        end = one.receive()
+    finally:
+        one.socket.close()
+        one.process.wait(DEADLINE_S)
+    told = dict(line.split(":\t") for line in note.read_text().splitlines())
+
+    assert end["status"] == 0
+    # the C library keeps 32 and 33 for itself
+    assert int(told["SigIgn"], 16) & ~(3 << 31) == 0
+    assert int(told["SigBlk"], 16) == 0
