@@ -154,7 +154,7 @@ async def test_a_job_that_falls_silent_is_ended():
 async def test_whatever_names_the_job_is_a_sign_of_life(sign):
     script = f"""
 began = time.monotonic()
-while time.monotonic() - began < 1.5:
+while time.monotonic() - began < 1.2:
     say(id=job["id"], {sign})
     time.sleep(0.02)
 answer(job, 1)

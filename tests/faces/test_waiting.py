@@ -219,7 +219,7 @@ async def test_thousands_wait_at_once_and_each_gets_its_own_value(url, removed):
     async with Queue("q", url) as queue:
         queue.set_handler("*", lambda job: 1 / 0 if job.data % 100 == 99 else job.data)
         options = {"remove_on_complete": removed, "remove_on_fail": removed}
-        jobs = await queue.add_bulk([("work", n, options) for n in range(3000)])
+        jobs = await queue.add_bulk([("work", n, options) for n in range(2000)])
         async with anyio.create_task_group() as group:
             waiting = [Waiting(job, group) for job in jobs]
             async with queue.run(concurrency=8):

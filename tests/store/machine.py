@@ -238,7 +238,7 @@ def as_claim(job_id, token):
     return Claim("q", job_id, token, "", b"", b"", 0, 0, 0, 0)
 
 
-def run_machine(machine, server, effects, examples=300):
+def run_machine(machine, server, effects, examples=250):
     """Drive a machine, and see that what counts has happened: nearly all of it, for what is rare is
     left out by chance now and then (`--hypothesis-show-statistics` tells how often)."""
 
