@@ -34,7 +34,7 @@ class RunningJob:
 
     __slots__ = (
         "_held", "_loop", "attempt", "data", "discarded", "id", "max_attempts", "name", "queue",
-        "timestamp_ms",
+        "silence", "timestamp_ms",
     )  # fmt: skip
 
     def __init__(self, held: "Held") -> None:
@@ -49,6 +49,9 @@ class RunningJob:
         self.max_attempts = held.options.attempts
         self.timestamp_ms = claim.created_ms
         self.discarded = False
+        #: Cancelled when nothing has been said for too long.
+        self.silence = anyio.CancelScope()
+        self._hear(None)
 
     def progress(self, value: Any) -> None:
         """Tell how far the job is; any JSON value."""
@@ -63,28 +66,39 @@ class RunningJob:
         """Tell a part of the result, any JSON value, ahead of the end (`Job.emitted`)."""
         self._say(Emit(self.id, encode(chunk, "chunk")))
 
+    def heartbeat(self) -> None:
+        """Tell that the job is alive; whatever else it tells says so as well."""
+        self._say(None)
+
     def discard(self) -> None:
         """Do not try it again if this attempt fails, whatever its attempts (seed 0)."""
         self.discarded = True
 
-    def _say(self, message: Progress | Log | Emit) -> None:
+    def _say(self, message: Progress | Log | Emit | None) -> None:
         try:
             here = asyncio.get_running_loop() is self._loop
         except RuntimeError:
             here = False
         if here:
-            self._held.say(message)
+            self._hear(message)
             return
         # a synchronous function runs in a thread; one that was left behind may outlive the loop
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._held.say, message)
+            self._loop.call_soon_threadsafe(self._hear, message)
+
+    def _hear(self, message: Progress | Log | Emit | None) -> None:
+        heartbeat_ms = self._held.options.heartbeat_timeout_ms
+        if heartbeat_ms is not None:
+            self.silence.deadline = anyio.current_time() + heartbeat_ms / 1000
+        if message is not None:
+            self._held.say(message)
 
 
 async def run_function(held: "Held", handler: HandlerFunction) -> Outcome:
     """One attempt by a function. A synchronous one runs in a thread.
 
-    When the time is up an async function is cancelled; a thread cannot be stopped, so the job
-    fails and the thread goes on until it returns.
+    When its time is up, or it has said nothing for too long, an async function is cancelled; a
+    thread cannot be stopped, so the job fails and the thread goes on until it returns.
     """
     job = RunningJob(held)
     outcome = await _attempt(held, job, handler.function)
@@ -98,7 +112,11 @@ async def _attempt(held: "Held", job: RunningJob, function: Callable[[Any], Any]
     timeout_ms = held.options.timeout_ms
     timeout_s = None if timeout_ms is None else timeout_ms / 1000
     try:
-        with anyio.CancelScope() as held.scope, anyio.move_on_after(timeout_s) as timer:
+        with (
+            anyio.CancelScope() as held.scope,
+            anyio.move_on_after(timeout_s) as timer,
+            job.silence as silence,
+        ):
             if is_async(function):
                 value = await function(job)
             else:
@@ -109,6 +127,10 @@ async def _attempt(held: "Held", job: RunningJob, function: Callable[[Any], Any]
             return Outcome.returned(encode(value, "the handler's value"))
         if timer.cancelled_caught:
             return Outcome.failed(FailureKind.TIMED_OUT, f"no answer within {timeout_ms} ms")
+        if silence.cancelled_caught:
+            silent_ms = held.options.heartbeat_timeout_ms
+            words = f"the job said nothing for {silent_ms} ms"
+            return Outcome.failed(FailureKind.HEARTBEAT_LOST, words)
         return Outcome.give_back("cancel")
     except asyncio.CancelledError as error:
         if asyncio.current_task().cancelling():  # type: ignore[union-attr]

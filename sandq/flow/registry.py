@@ -39,10 +39,10 @@ class HandlerRegistry:
     def set_handler(self, name: str, function: Callable[[Any], Any]) -> None:
         """Serve jobs named `name` ("*": any) with a function of this process (seed 0).
 
-        It is given the job (`id name data attempt max_attempts progress() log() discard()`) and
-        returns a JSON value; an exception fails the attempt. Async functions run in the event loop,
-        others in a thread. There is no isolation: a crash or a block of the function is one of
-        the supervisor, and a thread that is too late cannot be stopped.
+        It is given the job (`id name data attempt max_attempts progress() log() emit() heartbeat()
+        discard()`) and returns a JSON value; an exception fails the attempt. Async functions run in
+        the event loop, others in a thread. There is no isolation: a crash or a block of the
+        function is one of the supervisor, and a thread that is too late cannot be stopped.
 
         Raises InvalidInput when the name has a handler already.
         """

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 
+import anyio
 import pytest
 
 from sandq import Queue
@@ -145,3 +146,42 @@ async def test_a_function_in_a_thread_says_what_an_async_one_says(queue):
 
     assert (row["message"], row["fields"]) == ("hello", {"whom": "ann"})
     assert (await job.refresh()).progress == 0.5
+
+
+async def waits(job):
+    await asyncio.Event().wait()
+
+
+def blocks(job):
+    threading.Event().wait(2)
+
+
+@pytest.mark.parametrize("function", [waits, blocks], ids=["async", "thread"])
+async def test_a_function_that_says_nothing_for_too_long_fails(queue, function):
+    failure = await failure_of(queue, function, heartbeat_timeout=0.2)
+
+    assert failure["kind"] == "heartbeat_lost"
+    assert "said nothing for 200 ms" in failure["message"]
+
+
+async def beats(job):
+    for n in range(8):
+        with anyio.move_on_after(0.2):
+            await asyncio.Event().wait()
+        job.progress(n) if n % 2 else job.heartbeat()
+    return "alive"
+
+
+def beats_in_a_thread(job):
+    for _ in range(8):
+        threading.Event().wait(0.2)
+        job.heartbeat()
+    return "alive"
+
+
+@pytest.mark.parametrize("function", [beats, beats_in_a_thread], ids=["async", "thread"])
+async def test_a_function_that_says_that_it_is_alive_goes_on(queue, function):
+    queue.set_handler("*", function)
+    job = await queue.add("long", heartbeat_timeout=1)
+    async with queue.run():
+        assert await job.finished(DEADLINE_S) == "alive"
