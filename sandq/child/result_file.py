@@ -8,6 +8,8 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 #: The variable that names the file.
@@ -44,4 +46,13 @@ class ResultFile:
 
     def remove(self) -> None:
         """Remove file and folder; removing twice is harmless."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        # the child may have put something else in its place, or nothing
+        with suppress(OSError):
+            os.unlink(self.path)
+        try:
+            os.rmdir(self._folder)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            # it has put things beside it: however many these are, nobody waits for their end
+            threading.Thread(target=shutil.rmtree, args=(self._folder, True)).start()

@@ -27,13 +27,13 @@ FORGED = '{"sandq":1,"type":"result","id":"1","status":"ok","result":"forged"}'
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(tmp_path, monkeypatch):
+def nothing_is_left(tmp_path, monkeypatch, wait):
     """No descriptor and no file outlives a test."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = open_descriptors()
     yield
     assert open_descriptors() <= before
-    assert list(tmp_path.glob("sandq-*")) == []
+    wait(lambda: not list(tmp_path.glob("sandq-*")), "the folders of results are gone")
 
 
 async def test_a_shell_loop_answers_on_descriptor_3_and_prints_what_it_likes():
