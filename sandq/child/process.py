@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sandq.child.capture import Capture
 from sandq.child.pipes import Input, Output
 from sandq.child.result_file import VARIABLE, ResultFile
-from sandq.child.spawn import Exit, Spawner
+from sandq.child.spawn import Exit, Spawner, StartFailed
 from sandq.model.handler import Channel, Handler
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ class Process:
         self._trace = trace
         self._input: Input | None = None
         self._output: Output | None = None
-        self._result = ResultFile() if handler.channel is Channel.FILE else None
+        self._result: ResultFile | None = None
         self._timers: list[asyncio.TimerHandle] = []
 
     async def start(self, program: str, env: dict[str, str]) -> None:
         """Start it; raises StartFailed."""
         channel = self._handler.channel
-        if self._result is not None:
+        if channel is Channel.FILE:
+            self._result = _result_file(self._handler)
             env = {**env, VARIABLE: str(self._result.path)}
         started = await self._spawner.spawn(self._handler, program, env, self._hears.ended)
         self.pid, self.began_s = started.pid, self.loop.time()
@@ -154,3 +155,13 @@ class Process:
         self.capture.close()
         if self._result is not None:
             self._result.remove()
+
+
+def _result_file(handler: Handler) -> ResultFile:
+    try:
+        return ResultFile()
+    except OSError as error:
+        raise StartFailed(
+            f"handler {handler} cannot be started: there is no place for its result: {error}; "
+            "make room, or name another folder in TMPDIR"
+        ) from error

@@ -19,6 +19,7 @@ from tests.child.lending import (
     outcome_of,
     run,
     shell,
+    until,
 )
 
 pytestmark = pytest.mark.anyio
@@ -132,6 +133,22 @@ async def test_the_file_of_a_job_that_never_started_is_removed_too(tmp_path):
         outcome = await run(pool, one)
 
     assert "does not exist" in outcome.released
+
+
+async def test_without_a_place_for_the_file_no_child_starts_and_the_job_is_given_back(
+    tmp_path, monkeypatch
+):
+    one = shell("true", fresh=True, channel="file")
+    async with Pool(1, [one]) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+            outcome = await run(pool, one)
+        await until(lambda: pool.places([one]))
+        again = await run(pool, one)
+
+    assert "no place for its result" in outcome.released
+    assert "TMPDIR" in outcome.released
+    assert again.value == b"null"
 
 
 async def test_a_killed_child_leaves_no_file():
