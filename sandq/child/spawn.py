@@ -104,7 +104,7 @@ class Spawner:
 
         Raises StartFailed.
         """
-        pipes = _Pipes(private=handler.channel is Channel.FD3)
+        pipes = _Pipes(handler)
         try:
             answer = await self._ask(handler, path, env, pipes)
         except BaseException:
@@ -268,9 +268,16 @@ class Spawner:
 class _Pipes:
     """Pipes to a child, three or four: our ends do not block and are not inherited."""
 
-    def __init__(self, *, private: bool) -> None:
-        theirs, ours = os.pipe2(os.O_CLOEXEC)
-        outputs = [os.pipe2(os.O_CLOEXEC) for _ in range(3 if private else 2)]
+    def __init__(self, handler: Handler) -> None:
+        pairs: list[tuple[int, int]] = []
+        try:
+            count = 4 if handler.channel is Channel.FD3 else 3
+            pairs.extend(os.pipe2(os.O_CLOEXEC) for _ in range(count))
+        except OSError as error:
+            self.close(tuple(fd for pair in pairs for fd in pair))
+            advice = "; allow more open files (ulimit -n), or make the pool smaller"
+            raise StartFailed(f"handler {handler} cannot be started: {error}{advice}") from error
+        (theirs, ours), *outputs = pairs
         self.theirs = (theirs, *(write for _, write in outputs))
         self.ours = (ours, *(read for read, _ in outputs))
         for fd in self.ours:

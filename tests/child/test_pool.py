@@ -1,5 +1,6 @@
 """Pools of real processes: what starts, what is lent, what comes of every way to end."""
 
+import errno
 import json
 import os
 import signal
@@ -402,3 +403,26 @@ async def test_however_they_crash_there_are_never_more_processes_than_the_pool_m
             group.cancel_scope.cancel()
 
     assert 1 <= most <= 3
+
+
+async def test_too_many_open_files_are_a_failed_start_that_says_so(flaky, monkeypatch):
+    one = handler(flaky)
+    made = []
+
+    def pipe2(flags):
+        if len(made) == 2:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        made.append(real(flags))
+        return made[-1]
+
+    real = os.pipe2
+    with monkeypatch.context() as patch:
+        patch.setattr("os.pipe2", pipe2)
+        async with Pool(1, [one]) as pool:
+            with pytest.raises(StartFailed, match="Too many open files; allow more open files"):
+                await pool.obtain(one)
+            patch.undo()
+            await until(lambda: pool.places([one]))
+            outcome = await run(pool, one, {"value": 1})
+
+    assert outcome.value == b"1"
