@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from sandq import Queue
+from tests.child.lending import alive
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +68,7 @@ async def queue(url):
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_killed_child(queue, program, tmp_path, step, until):
+async def test_a_killed_child(queue, program, tmp_path, step, until, wait):
     attempts, claims = STEPS[step]
     note = Path(tmp_path / "pid")
     queue.set_handler_file("*", [*program(HANDLER), step, str(tmp_path)])
@@ -83,7 +84,10 @@ async def test_a_killed_child(queue, program, tmp_path, step, until):
 
     async with queue.run() as handle:
         if step == "idle":
-            os.kill((await until(there_is_a_child))[0], signal.SIGKILL)
+            [pid] = await until(there_is_a_child)
+            os.kill(pid, signal.SIGKILL)
+            # a dying process may still read a job that is lent to it
+            wait(lambda: not alive(pid), "the child is dead")
         job = await queue.add("work", "x" * 500_000, attempts=2)
         if step not in ("idle", "after write"):
             await until(it_has_come_so_far)

@@ -91,6 +91,14 @@ def end_all(mark: str) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
+def is_dead(pid: int) -> bool:
+    """Whether a process has gone, or is only waited for."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def memory_kib(pid: int, field: str) -> int:
     """`VmRSS` or `VmHWM`, the most there has been, of a process; 0 if it has gone."""
     with suppress(OSError):

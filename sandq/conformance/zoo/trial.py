@@ -124,6 +124,8 @@ class _Trial:
         if step.kill:
             with suppress(ProcessLookupError):
                 os.kill(self._child, signal.Signals[f"SIG{step.number}"])
+            # a job that is lent to a dying process may still be read by it
+            self._until(lambda: step.number == "STOP" or outside.is_dead(self._child), MARKED_S)
         else:
             self._job(step, row)
         if row is not None and row.slot != "same" and not step.next:
