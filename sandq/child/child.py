@@ -84,13 +84,9 @@ class Child:
     @property
     def usable(self) -> bool:
         """Whether a job may be lent to it now."""
-        return (
-            self.ready
-            and not self.gone
-            and self._ending.by is None
-            and self._work is None
-            and self._conversation.state is State.IDLE
-        )
+        idle = self._work is None and self._conversation.state is State.IDLE
+
+        return idle and self.ready and not self.gone and self._ending.by is None
 
     @property
     def ended_itself(self) -> bool:
@@ -251,12 +247,14 @@ class Child:
             return
 
         self._time.end()
+        # what was read together with an answer is judged together with it
+        spoiled = self._conversation.state is State.SPOILED
         if work.condemned is not None:
             self._end_job(death.ended_when_asked(outcome, work))
         elif self.handler.fresh:
             work.answer, grace_s = outcome, self._ending.grace_s
             self.process.later(grace_s, self._ending.terminate, grace_s)
-        elif not self._conversation.full and self.served < PROBATION_JOBS:
+        elif not self._conversation.full and (spoiled or self.served < PROBATION_JOBS):
             work.answer = outcome
             self.process.later(PROBATION_S, self._pass_probation, work)
         else:

@@ -102,6 +102,17 @@ async def test_every_bad_end_is_a_failure_that_says_what_happened(script, kind, 
     assert words in outcome.failure.message
 
 
+async def test_two_answers_at_once_fail_the_job_of_a_child_past_its_probation():
+    script = "for n in 1 2 3 4 5; do read -r job; echo 1; done; read -r job; printf '1\\n2\\n'"
+    one = shell(script)
+    async with Pool(1, [one], kill_grace_ms=GRACE_MS) as pool:
+        outcomes = [await run(pool, one) for _ in range(6)]
+
+    assert [outcome.value for outcome in outcomes[:5]] == [b"1"] * 5
+    assert outcomes[5].failure.kind == "protocol_error"
+    assert "answered twice" in outcomes[5].failure.message
+
+
 async def test_a_death_is_recorded_with_cause_usage_and_last_words():
     script = "read -r job; for n in 1 2 3; do echo line $n >&2; done; kill -TERM $$; sleep 9"
 
