@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 # name -> the module that defines it; tests/house/test_public_names.py reads this table
 _HOMES = {
     "Backoff": "sandq.model.backoff",
+    "Ceilings": "sandq.model.ceilings",
     "Event": "sandq.model.events",
     "Handler": "sandq.model.handler",
     "Job": "sandq.face.job",
@@ -28,6 +29,7 @@ _HOMES = {
     "RateLimit": "sandq.model.rate_limit",
     "Repeat": "sandq.model.repeat",
     "Repeatable": "sandq.model.shown",
+    "Sandbox": "sandq.model.sandbox",
     "SandqError": "sandq.errors",
     "Stats": "sandq.model.shown",
     "Worker": "sandq.model.shown",
@@ -35,6 +37,7 @@ _HOMES = {
 
 __all__ = [
     "Backoff",
+    "Ceilings",
     "Event",
     "Handler",
     "Job",
@@ -51,6 +54,7 @@ __all__ = [
     "RateLimit",
     "Repeat",
     "Repeatable",
+    "Sandbox",
     "SandqError",
     "Stats",
     "Worker",
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
     from sandq.face.job import Job
     from sandq.model.backoff import Backoff
     from sandq.model.building import JobResult
+    from sandq.model.ceilings import Ceilings
     from sandq.model.events import Event
     from sandq.model.handler import Handler
     from sandq.model.keep import Keep
@@ -71,6 +76,7 @@ if TYPE_CHECKING:
     from sandq.model.queue_settings import QueueSettings
     from sandq.model.rate_limit import RateLimit
     from sandq.model.repeat import Repeat
+    from sandq.model.sandbox import Sandbox
     from sandq.model.shown import Metrics, Repeatable, Stats, Worker
     from sandq.model.states import JobState
     from sandq.queue import Queue

@@ -16,6 +16,7 @@ from sandq.flow.handle import QueueHandle
 from sandq.flow.lane import Served
 from sandq.flow.registry import HandlerRegistry, supervision_of
 from sandq.flow.supervisor import Supervisor
+from sandq.model.ceilings import Ceilings
 from sandq.model.duration import Duration
 from sandq.model.job import NewJob
 from sandq.model.names import ANY_NAME, check_job_name
@@ -144,6 +145,7 @@ class Queue(HandlerRegistry, Management, Reading):
         drain_timeout: Duration = 25,
         kill_grace: Duration = 5,
         broken_after: Duration | None = None,
+        ceilings: Ceilings | Mapping[str, Any] | None = None,
     ) -> AsyncIterator[QueueHandle]:
         """Run jobs while the block is open: `async with queue.run(concurrency=4) as handle`.
 
@@ -155,11 +157,15 @@ class Queue(HandlerRegistry, Management, Reading):
         - `drain_timeout`: how long running jobs may go on when the block ends; then they are
           killed and given back, no attempt spent. `kill_grace`: between SIGTERM and SIGKILL.
         - `broken_after`: jobs of a handler that has not started for so long fail; None: they wait.
+        - `ceilings`: the most that the sandbox of any handler may allow; one that allows more, or
+          says nothing of it, is refused (docs/isolation.md).
 
-        Raises SupervisorError without a handler, StoreError when Redis cannot be reached now.
+        Raises SupervisorError without a handler, InvalidInput for one above the ceilings,
+        StoreError when Redis cannot be reached now.
         """
         if name != ANY_NAME:
             check_job_name(name)
+        self._check_ceilings(ceilings)
         supervision = supervision_of(
             concurrency=concurrency,
             least=least,

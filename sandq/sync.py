@@ -21,6 +21,7 @@ from sandq.face.sync_management import Management
 from sandq.face.sync_reading import Reading
 from sandq.flow.handle import QueueHandle as AsyncQueueHandle
 from sandq.flow.registry import HandlerRegistry
+from sandq.model.ceilings import Ceilings
 from sandq.model.duration import Duration
 from sandq.model.job import NewJob
 from sandq.model.names import ANY_NAME
@@ -155,6 +156,7 @@ class Queue(HandlerRegistry, Management, Reading):
         drain_timeout: Duration = 25,
         kill_grace: Duration = 5,
         broken_after: Duration | None = None,
+        ceilings: Ceilings | Mapping[str, Any] | None = None,
     ) -> Iterator[QueueHandle]:
         """Run jobs in a thread while the block is open: `with queue.run(concurrency=4) as handle`.
 
@@ -175,6 +177,7 @@ class Queue(HandlerRegistry, Management, Reading):
                 drain_timeout=drain_timeout,
                 kill_grace=kill_grace,
                 broken_after=broken_after,
+                ceilings=ceilings,
             )
             with portal.wrap_async_context_manager(run) as handle:
                 self._running[running] = portal

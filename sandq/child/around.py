@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandq.child.spawn import Spawner
+from sandq.child.starting import Starter
 from sandq.child.tally import Tally
 from sandq.child.watch import Watch
 
@@ -24,7 +24,7 @@ class Around:
     told what goes to and fro.
     """
 
-    spawner: Spawner
+    starter: Starter
     watch: Watch
     kill_grace_s: float
     on_change: Callable[["Child"], None]

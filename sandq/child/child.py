@@ -10,22 +10,18 @@ from collections.abc import Callable
 from sandq.child import death
 from sandq.child.around import Around
 from sandq.child.asking import Asking, Perform
+from sandq.child.between import PROBATION_S, Between, uptime_s
 from sandq.child.ending import Ending
 from sandq.child.process import Process
 from sandq.child.pulse import Pulse
 from sandq.child.spawn import Exit
 from sandq.child.timekeeper import Timekeeper
 from sandq.child.work import Say, Work
+from sandq.isolation.confinement import Confinement
 from sandq.model.handler import Channel, Handler
 from sandq.model.outcome import Outcome
 from sandq.protocol import messages
 from sandq.protocol.machine import Conversation, Event, Spoiled, State
-
-#: A child that said no hello is ready when it has lived this long, in seconds.
-MIN_UPTIME_S = 0.05
-
-#: Jobs of a simple child under probation: an answer counts after this silence, in seconds.
-PROBATION_JOBS, PROBATION_S = 3, 0.005
 
 #: A child whose output has ended is given this long to end as well, in seconds.
 EOF_GRACE_S = 0.5
@@ -37,9 +33,8 @@ class Child:
     def __init__(self, handler: Handler, around: Around, key: str = "") -> None:
         self.handler = handler
         self.key = key
-        self.process = Process(handler, around.spawner, self, around.trace)
-        self.ready = False
-        self.gone = False
+        self.process = Process(handler, around.starter, self, around.trace)
+        self.ready = self.gone = False
         #: Jobs it has ended, well or badly.
         self.served = 0
         #: Since when it has had no job, by the loop's clock, in seconds.
@@ -58,16 +53,17 @@ class Child:
         self._time = Timekeeper(self.process.loop, around.watch, self.stop)
         self._asking = Asking(self.process, handler, around.start_soon, self._hear)
         self._pulse = Pulse(self.process, self._give_up)
+        self._between = Between(handler, key, self.process)
 
-    async def start(self, program: str, env: dict[str, str]) -> None:
+    async def start(self, program: str, env: dict[str, str], confinement: Confinement) -> None:
         """Start the process; raises StartFailed."""
-        await self.process.start(program, env)
+        await self.process.start(program, env, confinement)
         if self._work is not None:
             self._begin(self._work)
             if self._ending.by is not None:
                 self.kill(self._ending.by)
         else:
-            self.process.later(MIN_UPTIME_S, self._become_ready)
+            self.process.later(uptime_s(confinement), self._become_ready)
 
     def not_started(self, reason: str) -> None:
         """There will be no process; a job it was lent is given back."""
@@ -85,7 +81,6 @@ class Child:
     def usable(self) -> bool:
         """Whether a job may be lent to it now."""
         idle = self._work is None and self._conversation.state is State.IDLE
-
         return idle and self.ready and not self.gone and self._ending.by is None
 
     @property
@@ -107,10 +102,9 @@ class Child:
         heartbeat_ms: int | None = None,
         perform: Perform | None = None,
     ) -> "asyncio.Future[Outcome]":
-        """Lend it a job; the future has the outcome when the job has ended, one way or another.
+        """Lend it a job, `line`; the future has the outcome when it has ended, in whatever way.
 
-        `line` is the job's line; `say` is called with what the job says meanwhile, `perform` with
-        what it asks for.
+        `say` is called with what the job says meanwhile, `perform` with what it asks for.
         """
         if not self._conversation.full and self.launch is None:
             # an answer that came unasked must not be taken for this job's
@@ -132,12 +126,13 @@ class Child:
         return done
 
     def extend(self, more_ms: int) -> int:
-        """The same as `Timekeeper.extend`, for the job it has."""
-        return self._time.extend(self._work if self._ending.by is None else None, more_ms)
+        """The same as `Timekeeper.extend`, for the job it has; no job passes the sandbox's wall."""
+        work = self._work if self._ending.by is None else None
+        return self._time.extend(work, more_ms, self.handler.sandbox.wall_ms)
 
     def ping(self) -> None:
         """Ask whether it is alive; it is idle, and can say so."""
-        if self.usable and "ping" in self._conversation.caps:
+        if self.usable and not self._between.frozen and "ping" in self._conversation.caps:
             self._pulse.ask()
 
     def abandon(self) -> None:
@@ -150,7 +145,9 @@ class Child:
 
     def retire(self, reason: str = "retired") -> None:
         """Let an idle child end: say bye, close its input; it is ended if it does not."""
-        if self.pid and not self.gone:
+        if self._between.frozen:
+            self.kill("retired")
+        elif self.pid and not self.gone:
             self._ending.retire(reason, say_bye=self._conversation.full)
 
     def stop(self, by: str, grace_s: float | None = None) -> None:
@@ -198,8 +195,8 @@ class Child:
                 self._hear(event)
         self.gone = True
         self._time.end()
-        self.never_read = not self.handler.fresh and self.process.nothing_read
-        record = death.death_of(end, self._ending.by, self.process.capture.tail())
+        self.never_read = not end.began or (not self.handler.fresh and self.process.nothing_read)
+        record = self.process.death(end, self._ending.by)
         self._tally.ended[record.by] += 1
         note, self.end_note = self.end_note, self.end_note or record.describe()
         self.process.close()
@@ -210,8 +207,10 @@ class Child:
                 ended_by=self._ending.by or self._work.condemned,
                 spawner_lost=end.spawner_lost,
                 never_read=self.never_read,
+                never_began=not end.began,
                 noise=self._conversation.noise,
                 note=note,
+                line_limit=self.handler.limits.line,
             )
             self._end_job(death.last_outcome(facts, record))
         self._on_change(self)
@@ -254,7 +253,7 @@ class Child:
         elif self.handler.fresh:
             work.answer, grace_s = outcome, self._ending.grace_s
             self.process.later(grace_s, self._ending.terminate, grace_s)
-        elif not self._conversation.full and (spoiled or self.served < PROBATION_JOBS):
+        elif not self._conversation.full and (spoiled or self._between.on_probation(self.served)):
             work.answer = outcome
             self.process.later(PROBATION_S, self._pass_probation, work)
         else:
@@ -278,6 +277,7 @@ class Child:
         """The line goes out: from now on the time counts."""
         self._pulse.lent()
         self._time.begin(work)
+        self._between.wake()
         self.process.write(work.line, job=True, then_close=self.handler.fresh)
 
     def _end_job(self, outcome: Outcome) -> None:
@@ -289,7 +289,9 @@ class Child:
             self.served += 1
         if work is not None:
             self._tally.job(outcome)
-            work.end(outcome)
+            work.end(self.process.mark(outcome))
+        if not self.gone and self._ending.by is None and not self._between.rest():
+            self.kill("retired")
 
     def _become_ready(self) -> None:
         if not self.ready and not self.gone and self._ending.by is None:

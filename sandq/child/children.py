@@ -15,6 +15,7 @@ from sandq.child.size import rss_of
 from sandq.child.spawn import StartFailed
 from sandq.child.wear import Wear, recycles, wear_of
 from sandq.model.handler import Handler
+from sandq.model.outcome import FailureKind
 
 #: When no other child is idle, those before their last job wait for a successor no longer than
 #: this, in seconds: another one that is being replaced may be busy with a long job.
@@ -59,7 +60,7 @@ class Children:
         #: Since when all that are idle are held, and none gets a successor; None: it is not so.
         self._stuck_since_s: float | None = None
         self._health = health
-        self._recycles = recycles(handler)
+        self._recycles = recycles(handler) and not handler.single_use(key)
 
     @property
     def idle_count(self) -> int:
@@ -100,6 +101,7 @@ class Children:
             worn_since_s=min(alone, default=0.0),
             idle_since_s=min((child.idle_since_s for child in self.idle), default=0.0),
             fresh=self.handler.fresh,
+            single_use=self.handler.single_use(self.key),
         )
 
     def take_idle(self) -> Child | None:
@@ -224,10 +226,10 @@ class Children:
                 if worn.successor is child:
                     worn.successor = None
 
-    def refuse_waiters(self, reason: str) -> None:
+    def refuse_waiters(self, reason: str, kind: FailureKind = FailureKind.START_FAILED) -> None:
         """Nobody will come to who waits."""
         while (waiter := self.next_waiter()) is not None:
-            waiter.future.set_exception(StartFailed(reason))
+            waiter.future.set_exception(StartFailed.again(reason, kind))
 
     def _has_successor(self, child: Child) -> bool:
         successor = self.worn[child].successor

@@ -6,6 +6,7 @@
 | no                            | SIGTERM          |                     | SIGKILL                 |
 
 SIGTERM goes to the child's group; with SIGKILL everything it had started is killed as well.
+Behind walls no signal is heard but SIGKILL, so that one takes the place of SIGTERM there.
 """
 
 import signal

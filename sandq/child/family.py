@@ -1,12 +1,13 @@
 """All children of one handler, whatever the key of their jobs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from sandq import settings
 from sandq.child.children import Children
 from sandq.child.command import find_program
 from sandq.child.health import Health
 from sandq.model.handler import Channel, Handler
+from sandq.model.outcome import FailureKind
 
 
 class Family:
@@ -23,8 +24,7 @@ class Family:
         on_change: Callable[[], None],
     ) -> None:
         self.handler = handler
-        self._environment = {
-            **settings.passed_on_environment(),
+        self._own = {
             "SANDQ": "1",
             "SANDQ_PROTOCOL": "1",
             "SANDQ_WORKER": worker,
@@ -34,7 +34,8 @@ class Family:
             "PYTHONUNBUFFERED": "1",
             **dict(handler.env),
         }
-        self.program = find_program(handler, self._environment.get("PATH"))
+        path = settings.passed_on_environment().get("PATH")
+        self.program = find_program(handler, self._own.get("PATH", path))
         self.health = Health(handler, broken_s, on_change)
         #: Warm children it has beyond its share, because jobs had to wait.
         self.extra = 0
@@ -53,7 +54,7 @@ class Family:
 
     def line(self, key: str) -> Children:
         """The children for jobs of a key; one-shot children have no past, so they share a line."""
-        key = "" if self.handler.fresh else key
+        key = "" if self.handler.fresh or self.handler.single_use(key) else key
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = Children(self.handler, key, self.health)
@@ -72,9 +73,9 @@ class Family:
             if not key or line.any_alive or line.waiters
         }
 
-    def environment(self, key: str) -> dict[str, str]:
-        """The variables of its children for jobs of a key."""
-        return {**self._environment, **self.key_variable(key)}
+    def environment(self, base: Mapping[str, str], key: str) -> dict[str, str]:
+        """The variables of its children for jobs of a key; `base` is what the sandbox gives."""
+        return {**base, **self._own, **self.key_variable(key)}
 
     def key_variable(self, key: str) -> dict[str, str]:
         """The variable that tells a child the key of its jobs."""
@@ -85,12 +86,12 @@ class Family:
         """Whether its children start, as far as is known."""
         return self.health.failures == 0 or any(line.idle_count for line in self.lines())
 
-    def fails(self, reason: str) -> None:
+    def fails(self, reason: str, kind: FailureKind) -> None:
         """A child failed to start; who waits is told if no other child can come."""
-        self.health.fails(reason)
+        self.health.fails(reason, kind)
         for one in self.lines():
             if not one.any_alive:
-                one.refuse_waiters(reason)
+                one.refuse_waiters(reason, kind)
 
     def close(self) -> None:
         """Nothing will be started any more."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from sandq.model.handler import Handler
+from sandq.model.outcome import FailureKind
 
 log = logging.getLogger("sandq.child")
 
@@ -28,6 +29,7 @@ class Health:
         #: Failures in a row, and what the last one was.
         self.failures = 0
         self.reason = ""
+        self.kind = FailureKind.START_FAILED
         self._handler = handler
         self._broken_s = broken_s
         self._on_change = on_change
@@ -67,9 +69,12 @@ class Health:
         self.failures = 0
         self.close()
 
-    def fails(self, reason: str) -> None:
-        """A child failed to start. Those that were started together fail together: one failure."""
-        self.reason = reason
+    def fails(self, reason: str, kind: FailureKind) -> None:
+        """A child failed to start. Those that were started together fail together: one failure.
+
+        `kind` is how jobs fail that have waited for it for too long.
+        """
+        self.reason, self.kind = reason, kind
         if self.pause_s > 0.0:
             return
 

@@ -12,10 +12,12 @@ from anyio.abc import TaskGroup
 from sandq.child.around import Around, Trace
 from sandq.child.child import Child
 from sandq.child.children import Children
+from sandq.child.confining import Confining
 from sandq.child.crew import Crew
 from sandq.child.family import Family
 from sandq.child.plan import Replace, Retire, plan
-from sandq.child.spawn import Spawner, StartFailed
+from sandq.child.spawn import StartFailed
+from sandq.child.starting import Starter
 from sandq.child.tally import Tally
 from sandq.child.watch import Watch
 from sandq.errors import SupervisorError
@@ -41,7 +43,9 @@ class Keeper:
     ) -> None:
         self.alive: set[Child] = set()
         self.tally = Tally()
-        self.spawner = Spawner(self._spawner_lost)
+        self.starter = Starter(self._spawner_lost)
+        self._confining = Confining()
+        self._settling: set[Family] = set()
         self._crew = crew
         self._size = size
         self._kill_grace_s = kill_grace_s
@@ -56,7 +60,7 @@ class Keeper:
     def open(self, group: TaskGroup) -> None:
         """Start the first children; `group` is where what takes time is done."""
         self._group = group
-        self.spawner.start()
+        self.starter.start()
         self.carry_out()
 
     def rest(self) -> None:
@@ -67,7 +71,7 @@ class Keeper:
         """End every child."""
         self._watch.close()
         # the end of the spawner is the end of every child
-        self.spawner.close()
+        self.starter.close()
         for child in list(self.alive):
             child.abandon()
 
@@ -76,6 +80,7 @@ class Keeper:
         if self._group is None:
             return
 
+        self._look_ahead()
         alive = self.alive
         self._replaced = {
             old: new for old, new in self._replaced.items() if old in alive and new in alive
@@ -97,7 +102,7 @@ class Keeper:
         self._crew.drop_unused()
 
     def _launch(self, line: Children) -> Child:
-        if not self.spawner.running:
+        if not self.starter.running:
             self._renew_spawner()
         child = Child(line.handler, self._around(), line.key)
         # from now on it counts, though its process is not there yet
@@ -112,7 +117,7 @@ class Keeper:
 
     def _around(self) -> Around:
         return Around(
-            self.spawner,
+            self.starter,
             self._watch,
             self._kill_grace_s,
             self._changed,
@@ -124,6 +129,27 @@ class Keeper:
     def _start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         if self._group is not None:
             self._group.start_soon(function, *args)
+
+    def _look_ahead(self) -> None:
+        # of one-shot children none is started ahead, which would tell that they cannot be confined
+        for family in self._crew.families:
+            settled = self.confined(family) or family in self._settling
+            if family.handler.fresh and family.health.may_start and not settled:
+                self._settling.add(family)
+                self._start_soon(self._confine, family)
+
+    def confined(self, family: Family) -> bool:
+        """Whether it is settled how the children of a handler are confined."""
+        return self._confining.knows(family.handler)
+
+    async def _confine(self, family: Family) -> None:
+        try:
+            await self._confining.of(family.handler, family.program, self.starter)
+            self._on_change()
+        except StartFailed as error:
+            self._fails(family, error)
+        finally:
+            self._settling.discard(family)
 
     def _promise(self, line: Children, child: Child) -> None:
         """Give a one-shot child to who waits; its process is started with the job."""
@@ -140,13 +166,15 @@ class Keeper:
     async def _start(self, line: Children, child: Child, extra: Mapping[str, str]) -> None:
         family = self._crew.family(line.handler)
         try:
-            await child.start(family.program, {**family.environment(line.key), **extra})
+            confinement = await self._confining.of(line.handler, family.program, self.starter)
+            env = {**family.environment(confinement.environment, line.key), **extra}
+            await child.start(family.program, env, confinement)
             self.tally.started += 1
         except StartFailed as error:
             self.alive.discard(child)
             line.forget(child)
             self.tally.failed_starts += 1
-            self._fails(family, str(error))
+            self._fails(family, error)
             child.not_started(str(error))
             self.carry_out_and_tell()
 
@@ -171,12 +199,13 @@ class Keeper:
         if child.ended_itself and (child.never_read or child.served == 0):
             self.tally.failed_starts += 1
             when = "before it read a job" if was_ready else "before it was ready"
-            self._fails(family, f"handler {line.handler} ended {when}: {child.end_note}")
+            reason = f"handler {line.handler} ended {when}: {child.end_note}"
+            self._fails(family, StartFailed(reason))
         self.carry_out_and_tell()
 
-    def _fails(self, family: Family, reason: str) -> None:
+    def _fails(self, family: Family, error: StartFailed) -> None:
         """A child failed to start: nobody is kept back for the sake of its successor."""
-        family.fails(reason)
+        family.fails(str(error), error.kind)
         for line in family.lines():
             self.look_again(line)
 
@@ -219,9 +248,9 @@ class Keeper:
             self.carry_out()
 
     def _renew_spawner(self) -> None:
-        self.spawner = Spawner(self._spawner_lost)
+        self.starter = Starter(self._spawner_lost)
         try:
-            self.spawner.start()
+            self.starter.start()
         except SupervisorError as error:
             # no child can be started now; the next try comes after the pause that follows
             log.error("%s", error)

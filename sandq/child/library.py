@@ -23,7 +23,7 @@ from sandq.child.spawn import StartFailed
 from sandq.errors import HandlerFailed, InvalidInput, SandqError
 from sandq.model.checks import check_integer
 from sandq.model.duration import Duration, to_ms
-from sandq.model.handler import Handler
+from sandq.model.handler import Handler, attempt_timeout_ms
 from sandq.model.job import Claim
 from sandq.model.outcome import Failure, FailureKind, Outcome
 from sandq.model.payload import decode, decode_stored, encode
@@ -119,7 +119,8 @@ class Pool(pools.Pool):
 
         - `data`: any JSON value. `name`, `job_id`: what the child is told; ids are counted if you
           give none. `key`: children serve jobs of one key alone.
-        - `timeout`: how long it may run, from when a child has it; else the handler's.
+        - `timeout`: how long it may run, from when a child has it; else the handler's, and no
+          longer than its sandbox's `wall`.
         - `on_progress`, `on_emit`: called with each value that the job reports; `on_log` with each
           row of its log, and each line that it wrote for people.
         - `calls`: verb -> function, sync or async, given the members of `args` as keyword
@@ -129,7 +130,8 @@ class Pool(pools.Pool):
         JSON, SandqError when the pool is not open.
         """
         claim = self._claim(name, encode(data), job_id)
-        timeout_ms = handler.timeout_ms if timeout is None else to_ms(timeout, "timeout")
+        own_ms = None if timeout is None else to_ms(timeout, "timeout")
+        timeout_ms = attempt_timeout_ms(handler, own_ms)
         heartbeat_ms = handler.heartbeat_timeout_ms
         line = job_line(
             claim,
@@ -179,7 +181,7 @@ class Pool(pools.Pool):
         except KeyError:
             raise InvalidInput(f"handler {handler} is none of this pool's") from None
         except StartFailed as error:
-            raise _failed(Failure(kind=FailureKind.START_FAILED, message=str(error))) from error
+            raise _failed(Failure(kind=error.kind, message=str(error))) from error
 
     async def _outcome(self, child: Child, running: "asyncio.Future[Outcome]") -> Outcome:
         try:

@@ -10,7 +10,8 @@ from sandq.model.checks import check_flag
 from sandq.model.duration import Duration, to_ms
 from sandq.model.handler import Handler
 from sandq.model.limits import Limits, to_bytes
-from sandq.settings import passed_on_environment
+from sandq.model.sandbox import Sandbox
+from sandq.settings import passed_on_environment, with_whole_paths
 
 
 def handler_file(
@@ -29,6 +30,7 @@ def handler_file(
     max_rss: int | str | None = None,
     idle: Duration = 60,
     limits: Limits | None = None,
+    sandbox: Sandbox | str | Mapping[str, Any] | None = None,
 ) -> Handler:
     """A handler that is a program: a file, or a command as a list of words.
 
@@ -63,6 +65,7 @@ def handler_file(
         max_rss=None if max_rss is None else to_bytes(max_rss, "max_rss"),
         idle_ms=to_ms(idle, "idle"),
         limits=limits or Limits(),
+        sandbox=_sandbox(sandbox),
     )
     find_program(checked, dict(checked.env).get("PATH", passed_on_environment().get("PATH")))
 
@@ -71,6 +74,12 @@ def handler_file(
 
 def _ms(duration: Duration | None, name: str) -> int | None:
     return None if duration is None else to_ms(duration, name)
+
+
+def _sandbox(given: Sandbox | str | Mapping[str, Any] | None) -> Sandbox:
+    sandbox = Sandbox() if given is None else Sandbox.of(given)
+
+    return with_whole_paths(sandbox, Path.cwd(), "sandbox")
 
 
 def _variables(env: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:

@@ -27,6 +27,7 @@ class Line:
     - `worn`: how many are to be replaced and have no successor yet; `worn_since_s`: since when.
     - `idle_since_s`: since when the one is idle that was used longest ago.
     - `fresh`: one-shot children: started with a job, never kept.
+    - `single_use`: they are kept ready, and serve one job.
     """
 
     idle: int = 0
@@ -40,6 +41,7 @@ class Line:
     worn_since_s: float = 0.0
     idle_since_s: float = 0.0
     fresh: bool = False
+    single_use: bool = False
 
     @property
     def alive(self) -> int:
@@ -54,6 +56,8 @@ class Line:
     @property
     def waits_in_vain(self) -> bool:
         """Whether none of its own children can come back to who waits."""
+        if self.single_use:
+            return self.starting == 0
         return self.fresh or not (self.busy or self.starting or self.held)
 
 

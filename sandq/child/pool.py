@@ -22,6 +22,7 @@ from sandq.child.tally import PoolMetrics
 from sandq.child.upkeep import Upkeep
 from sandq.child.wear import GROW_AFTER_MS
 from sandq.model.handler import Handler
+from sandq.model.outcome import FailureKind
 
 
 class Pool:
@@ -94,10 +95,12 @@ class Pool:
         to start does not: no job is claimed for it, unless its jobs are to fail by now.
         """
         families = [self._crew.family(handler) for handler in handlers]
+        # what its sandbox needs may be missing
+        known = [family for family in families if self._keeper.confined(family)]
         places = 0
-        if any(family.serves for family in families if not family.handler.fresh):
+        if any(family.serves for family in known if not family.handler.fresh):
             places = sum(line.idle_count for line in self._crew.lines())
-        if any(family.health.may_start for family in families if family.handler.fresh):
+        if any(family.health.may_start for family in known if family.handler.fresh):
             places += self.size - len(self._keeper.alive)
         if places <= 0 and any(family.health.broken for family in families):
             return 1
@@ -108,9 +111,11 @@ class Pool:
         """Whether children of one of these handlers start, as far as is known."""
         return any(self._crew.family(handler).serves for handler in handlers)
 
-    def broken(self, handler: Handler) -> bool:
-        """Whether it has been down for longer than its jobs are to wait."""
-        return self._crew.family(handler).health.broken
+    def broken(self, handler: Handler) -> FailureKind | None:
+        """How its jobs fail, for it has been down for longer than they are to wait; else None."""
+        health = self._crew.family(handler).health
+
+        return health.kind if health.broken else None
 
     def lend(self, handler: Handler, key: str = "") -> Child | None:
         """An idle child for jobs of this key, if there is one; it must be given back."""
@@ -131,7 +136,7 @@ class Pool:
         if self._group is None:
             raise StartFailed("the pool is closed")
         if not family.health.may_start and not line.any_alive:
-            raise StartFailed(family.health.reason)
+            raise StartFailed.again(family.health.reason, family.health.kind)
 
         loop = asyncio.get_running_loop()
         extra = {**(env or {}), **(family.key_variable(key) if handler.fresh else {})}

@@ -7,13 +7,18 @@ spawner reports, never the end of its output: a grandchild may hold a pipe open 
 import asyncio
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sandq.child.capture import Capture
+from sandq.child.death import death_of
 from sandq.child.pipes import Input, Output
 from sandq.child.result_file import VARIABLE, ResultFile
-from sandq.child.spawn import Exit, Spawner, StartFailed
+from sandq.child.spawn import Exit, StartFailed
+from sandq.child.starting import Starter
+from sandq.isolation.confinement import Confinement
 from sandq.model.handler import Channel, Handler
+from sandq.model.outcome import Death, Outcome
 
 if TYPE_CHECKING:
     from sandq.child.around import Trace
@@ -39,15 +44,17 @@ class Process:
     """A process that is not there yet, runs, or has ended; `pid` is 0 until it is there."""
 
     def __init__(
-        self, handler: Handler, spawner: Spawner, hears: Hears, trace: "Trace | None" = None
+        self, handler: Handler, starter: Starter, hears: Hears, trace: "Trace | None" = None
     ) -> None:
         self.pid = 0
         self.loop = asyncio.get_running_loop()
         #: When it began, by the loop's clock, in seconds.
         self.began_s = 0.0
         self.capture = Capture(self.loop)
+        #: The mechanisms it runs under, in one word.
+        self.sandbox = ""
         self._handler = handler
-        self._spawner = spawner
+        self._starter = starter
         self._hears = hears
         self._trace = trace
         self._input: Input | None = None
@@ -55,13 +62,16 @@ class Process:
         self._result: ResultFile | None = None
         self._timers: list[asyncio.TimerHandle] = []
 
-    async def start(self, program: str, env: dict[str, str]) -> None:
+    async def start(self, program: str, env: dict[str, str], confinement: Confinement) -> None:
         """Start it; raises StartFailed."""
+        self.sandbox = confinement.summary
         channel = self._handler.channel
         if channel is Channel.FILE:
             self._result = _result_file(self._handler)
             env = {**env, VARIABLE: str(self._result.path)}
-        started = await self._spawner.spawn(self._handler, program, env, self._hears.ended)
+        started = await self._starter.spawn(
+            self._handler, program, env, self._hears.ended, confinement
+        )
         self.pid, self.began_s = started.pid, self.loop.time()
         self._tell("started")
         self._input = Input(self.loop, started.stdin, self._hears.input_refused)
@@ -111,14 +121,35 @@ class Process:
             self._output.read()
 
     def signal(self, number: int) -> None:
-        """Send a signal to its group, if it is there."""
+        """Send a signal to its group, if it is there; walls let none through but SIGKILL."""
+        if self._handler.sandbox.walled:
+            number = signal.SIGKILL
         if self.pid:
             self._tell(f"signal {signal.Signals(number).name} to its group")
-            self._spawner.kill(self.pid, number)
+            self._starter.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it, whatever it does."""
         self.signal(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stop it and all it has started, until `thaw`."""
+        self._starter.freeze(self.pid)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._starter.thaw(self.pid)
+
+    def death(self, end: Exit, by: str | None) -> Death:
+        """How it ended; `by` is who ended it, None when sandq did not."""
+        return death_of(end, by, self.capture.tail(), self.sandbox)
+
+    def mark(self, outcome: Outcome) -> Outcome:
+        """The outcome of a job, with what it ran under."""
+        if not self.sandbox or outcome.value is None:
+            return outcome
+
+        return replace(outcome, sandbox=self.sandbox)
 
     def later(self, delay_s: float, step: Callable[..., None], *args: Any) -> None:
         """Call `step` in so many seconds, unless the process has ended by then."""

@@ -1,44 +1,31 @@
 """The supervisor's side of the spawner: start children, signal them, hear of their ends."""
 
-import asyncio
-import errno
-import json
+import ctypes
 import os
 import socket
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sandq.child.command import explain
+from sandq.child.link import Exit, Link, StartFailed, WallsFailed, read_limit
 from sandq.errors import SupervisorError
+from sandq.isolation.confinement import Confinement
 from sandq.model.handler import Channel, Handler
 from sandq.model.limits import Limits
+from sandq.model.outcome import LimitHit
 
-_PROGRAM = Path(__file__).with_name("spawner.py")
-_PACKET_BYTES = 1 << 20
+__all__ = ["Exit", "Pipes", "Spawner", "StartFailed", "Started", "WallsFailed"]
 
+_PROGRAM = Path(__file__).with_name("spawner")
+_PR_SET_DUMPABLE = 4
 
-class StartFailed(Exception):
-    """A child could not be started; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """The end of a child: `status` as the system's wait gives it.
-
-    `spawner_lost`: it ended because the spawner did, for no fault of its own. `oom`: the kernel
-    has killed processes for want of memory at that time.
-    """
-
-    status: int
-    cpu_s: float
-    max_rss_kb: int
-    spawner_lost: bool = False
-    oom: bool = False
+#: Of what bubblewrap says when it fails, so many bytes are shown.
+_SAID_BYTES = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +45,9 @@ class Spawner:
     def __init__(self, on_lost: Callable[[], None]) -> None:
         self._on_lost = on_lost
         self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
-        self._numbered: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._ends: dict[int, Callable[[Exit], None]] = {}
-        # a child can end before the one who asked for it has run again
-        self._early: dict[int, Exit] = {}
-        self._unsent: deque[tuple[bytes, tuple[int, ...]]] = deque()
-        self._count = 0
+        self._link: Link | None = None
+        # limits that were passed by processes which it watches, but has not started
+        self._hits: dict[int, LimitHit] = {}
 
     def start(self) -> None:
         """Start the process; raises SupervisorError when that fails."""
@@ -72,6 +55,7 @@ class Spawner:
             raise SupervisorError(
                 "running handlers as processes needs Linux; jobs can be added from anywhere"
             )
+        _become_undumpable()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._process = subprocess.Popen(
@@ -88,56 +72,94 @@ class Spawner:
         finally:
             theirs.close()
 
-        ours.setblocking(False)
-        self._socket = ours
-        asyncio.get_running_loop().add_reader(ours, self._read)
+        self._link = Link(ours, "the spawner process", self._lost, self._told)
 
     @property
     def running(self) -> bool:
         """Whether children can be started."""
-        return self._socket is not None
+        return self._link is not None and self._link.open
 
     async def spawn(
-        self, handler: Handler, path: str, env: dict[str, str], on_end: Callable[[Exit], None]
+        self,
+        handler: Handler,
+        path: str,
+        env: dict[str, str],
+        on_end: Callable[[Exit], None],
+        confinement: Confinement | None = None,
     ) -> Started:
         """Start a child. `on_end` is called when it has ended, never before this returns.
 
         Raises StartFailed.
         """
-        pipes = _Pipes(handler)
+        pipes = Pipes(handler)
         try:
-            answer = await self._ask(handler, path, env, pipes)
+            request = _request(handler, path, env, confinement)
+            pid = await self.launch(handler, request, pipes.theirs, on_end)
+        except WallsFailed as error:
+            pipes.close(pipes.theirs)
+            said = _read(pipes.ours[2])
+            pipes.close(pipes.ours)
+            raise WallsFailed(f"{error}: {said}" if said else str(error)) from None
         except BaseException:
+            pipes.close(pipes.theirs)
             pipes.close(pipes.ours)
             raise
-        finally:
-            pipes.close(pipes.theirs)
-        if "errno" in answer:
-            pipes.close(pipes.ours)
-            raise StartFailed(explain(handler, path, answer["step"], answer["errno"]))
-
-        if not self.running:
-            # it died between its answer and now, and the child with it
-            pipes.close(pipes.ours)
-            raise StartFailed("the spawner process has ended")
-
-        pid = answer["pid"]
-        early = self._early.pop(pid, None)
-        if early is None:
-            self._ends[pid] = on_end
-        else:
-            asyncio.get_running_loop().call_soon(on_end, early)
+        pipes.close(pipes.theirs)
 
         return Started(pid, *pipes.ours)
 
+    async def launch(
+        self,
+        handler: Handler,
+        request: dict[str, Any],
+        fds: tuple[int, ...],
+        on_end: Callable[[Exit], None],
+    ) -> int:
+        """Have a program started as the request says; the answer is its pid. Raises StartFailed."""
+        if self._link is None:
+            raise StartFailed("the spawner process has ended")
+
+        message = (await self._link.ask(request, fds)).message
+        if "text" in message:
+            raise WallsFailed(f"handler {handler} cannot be started: {message['text']}")
+        if "errno" in message:
+            step, code = message["step"], message["errno"]
+            raise StartFailed(explain(handler, request["path"], step, code))
+
+        pid: int = message["pid"]
+        self._link.expect_end(pid, on_end)
+
+        return pid
+
     def kill(self, pid: int, signum: int) -> None:
         """Send a signal to a child's process group; harmless when it has ended."""
-        if self._socket is not None:
-            self._send(json.dumps({"op": "kill", "pid": pid, "signal": signum}).encode(), ())
+        self._tell({"op": "kill", "pid": pid, "signal": signum})
+
+    def freeze(self, pid: int) -> None:
+        """Stop a child and all it has started, until `thaw`."""
+        self._tell({"op": "freeze", "pid": pid})
+
+    def thaw(self, pid: int) -> None:
+        """Let a child that was frozen go on."""
+        self._tell({"op": "thaw", "pid": pid})
+
+    def watch(self, pid: int, confinement: Confinement) -> None:
+        """Hold a process that another has started to the limits of all its processes together."""
+        self._tell({"op": "watch", "pid": pid, "watch": confinement.watch})
+
+    def unwatch(self, pid: int) -> LimitHit | None:
+        """It has ended; the answer is the limit that it was killed for."""
+        if self._link is not None:
+            # what is told of it was sent before it was killed
+            self._link.read()
+            self._link.tell({"op": "unwatch", "pid": pid})
+
+        return self._hits.pop(pid, None)
 
     def close(self) -> None:
         """End the spawner and with it every child; waits for neither longer than 5 s."""
-        self._drop_socket()
+        if self._link is not None:
+            self._link.close()
         if self._process is not None:
             process, self._process = self._process, None
             try:
@@ -146,126 +168,24 @@ class Spawner:
                 process.kill()
                 process.wait()
 
-    async def _ask(
-        self, handler: Handler, path: str, env: dict[str, str], pipes: "_Pipes"
-    ) -> dict[str, Any]:
-        self._count += 1
-        number = self._count
-        request = {
-            "op": "spawn",
-            "n": number,
-            "argv": list(handler.command),
-            "path": path,
-            "env": env,
-            "cwd": handler.cwd,
-            "rlimits": _rlimits(handler.limits),
-        }
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._numbered[number] = future
-        try:
-            self._send(json.dumps(request).encode(), pipes.theirs)
-            return await future
-        finally:
-            self._numbered.pop(number, None)
+    def _tell(self, message: dict[str, Any]) -> None:
+        if self._link is not None:
+            self._link.tell(message)
 
-    def _send(self, packet: bytes, fds: tuple[int, ...]) -> None:
-        if self._socket is None:
-            raise StartFailed("the spawner process has ended")
-
-        self._unsent.append((packet, fds))
-        if len(self._unsent) == 1:
-            self._write()
-
-    def _write(self) -> None:
-        if self._socket is None:
-            return
-
-        loop = asyncio.get_running_loop()
-        while self._unsent:
-            packet, fds = self._unsent[0]
-            try:
-                socket.send_fds(self._socket, [packet], list(fds))
-            except BlockingIOError:
-                loop.add_writer(self._socket, self._write)
-                return
-            except OSError as error:
-                self._unsent.popleft()
-                if error.errno == errno.EMSGSIZE:
-                    self._refuse(packet)
-                    continue
-                self._lost()
-                return
-            self._unsent.popleft()
-        loop.remove_writer(self._socket)
-
-    def _refuse(self, packet: bytes) -> None:
-        future = self._numbered.get(json.loads(packet)["n"])
-        if future is not None and not future.done():
-            text = f"command and environment are {len(packet)} bytes long: too long to be passed on"
-            future.set_exception(StartFailed(text))
-
-    def _read(self) -> None:
-        while self._socket is not None:
-            try:
-                packet = self._socket.recv(_PACKET_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                packet = b""
-            if not packet:
-                self._lost()
-                return
-            self._receive(json.loads(packet))
-
-    def _receive(self, message: dict[str, Any]) -> None:
-        if "exit" in message:
-            end = Exit(
-                message["status"],
-                message["cpu_s"],
-                message["max_rss_kb"],
-                oom=message["oom"],
-            )
-            on_end = self._ends.pop(message["exit"], None)
-            if on_end is None:
-                self._early[message["exit"]] = end
-            else:
-                on_end(end)
-            return
-
-        future = self._numbered.get(message["n"])
-        if future is not None and not future.done():
-            future.set_result(message)
-        elif "pid" in message:
-            # who asked for it has gone: nobody will ever use this child
-            self._ends[message["pid"]] = lambda _: None
-            self.kill(message["pid"], 9)
+    def _told(self, message: dict[str, Any]) -> None:
+        hit = read_limit(message.get("limit"))
+        if hit is not None and "limit_hit" in message:
+            self._hits[message["limit_hit"]] = hit
 
     def _lost(self) -> None:
-        """The spawner has died: its children die with it, killed by the kernel."""
-        self._drop_socket()
         if self._process is not None:
             process, self._process = self._process, None
             process.kill()
             process.wait()
-        # first another spawner, so that those who hear of the ends can start anew
         self._on_lost()
-        for future in self._numbered.values():
-            if not future.done():
-                future.set_exception(StartFailed("the spawner process has ended"))
-        ends, self._ends = self._ends, {}
-        for on_end in ends.values():
-            on_end(Exit(status=9, cpu_s=0.0, max_rss_kb=0, spawner_lost=True))
-
-    def _drop_socket(self) -> None:
-        if self._socket is not None:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._socket)
-            loop.remove_writer(self._socket)
-            self._socket.close()
-            self._socket = None
 
 
-class _Pipes:
+class Pipes:
     """Pipes to a child, three or four: our ends do not block and are not inherited."""
 
     def __init__(self, handler: Handler) -> None:
@@ -284,8 +204,29 @@ class _Pipes:
             os.set_blocking(fd, False)
 
     def close(self, fds: tuple[int, ...]) -> None:
+        """Close some of them."""
         for fd in fds:
             os.close(fd)
+
+
+def _request(
+    handler: Handler, path: str, env: dict[str, str], confinement: Confinement | None
+) -> dict[str, Any]:
+    if confinement is None:
+        confinement = Confinement(cwd=handler.cwd, rlimits=_rlimits(handler.limits))
+
+    return {
+        "op": "spawn",
+        "argv": list(handler.command),
+        "path": path,
+        "env": env,
+        "cwd": confinement.cwd,
+        "rlimits": confinement.rlimits,
+        "no_new_privileges": confinement.no_new_privileges,
+        "walls": confinement.walls,
+        "watch": confinement.watch,
+        "cgroup": confinement.cgroup,
+    }
 
 
 def _rlimits(limits: Limits) -> dict[str, int]:
@@ -298,3 +239,16 @@ def _rlimits(limits: Limits) -> dict[str, int]:
     }
 
     return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _become_undumpable() -> None:
+    """No process of the same user may trace this one, or read its memory or its environment."""
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _read(fd: int) -> str:
+    """What is in a pipe now, as one line."""
+    with suppress(BlockingIOError):
+        return " ".join(os.read(fd, _SAID_BYTES).decode(errors="replace").split())
+
+    return ""

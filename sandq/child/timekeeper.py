@@ -37,16 +37,22 @@ class Timekeeper:
         if work.heartbeat_ms is not None and work.condemned is None:
             self._watch.set(self._silence, self._loop.time() + work.heartbeat_ms / 1000)
 
-    def extend(self, work: Work | None, more_ms: int) -> int:
+    def extend(self, work: Work | None, more_ms: int, wall_ms: int | None = None) -> int:
         """Let the job run for so long from now on; the answer is its whole time then, in ms.
 
-        Raises CallRefused for a job that is being ended.
+        Raises CallRefused for a job that is being ended, or would run for longer than `wall_ms`.
         """
         if work is None or work.condemned:
             raise CallRefused("sandq.failed", "the job is being ended: it gets no more time")
 
         now_s = self._loop.time()
-        work.timeout_ms = round((now_s - work.began_s) * 1000) + more_ms
+        whole_ms = round((now_s - work.began_s) * 1000) + more_ms
+        if wall_ms is not None and whole_ms > wall_ms:
+            raise CallRefused(
+                "sandq.failed",
+                f"that makes {whole_ms} ms; the sandbox of the handler allows {wall_ms} ms in all",
+            )
+        work.timeout_ms = whole_ms
         self._watch.set(self._deadline, now_s + more_ms / 1000)
 
         return work.timeout_ms

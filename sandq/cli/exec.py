@@ -10,10 +10,11 @@ from sandq.child.pool import Pool
 from sandq.child.spawn import StartFailed
 from sandq.cli.common import json_option, log_to_stderr, print_json, run_async
 from sandq.cli.exec_jobs import run_jobs
+from sandq.cli.one_handler import sandbox_of, sandbox_option
 from sandq.cli.tracing import trace_of
 from sandq.errors import HandlerInvalid, InvalidInput
 from sandq.model.duration import to_ms
-from sandq.model.handler import Handler
+from sandq.model.handler import Handler, attempt_timeout_ms
 from sandq.model.job import Claim
 from sandq.model.limits import Limits, to_bytes
 from sandq.model.outcome import Outcome
@@ -33,6 +34,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--channel", default="stdout", help="its answers: stdout, fd3, file (stdout)"
     )
     parser.add_argument("--memory", help="memory each of its processes may use: 256M, 1G")
+    sandbox_option(parser)
     parser.add_argument("--trace", action="store_true", help="show how it is run, and all it says")
     parser.add_argument(
         "--jobs", action="store_true", help="settings and many jobs on the standard input, as lines"
@@ -101,15 +103,16 @@ def _claim(given: argparse.Namespace) -> Claim:
 
 
 async def _run(given: argparse.Namespace, claim: Claim) -> Outcome:
-    timeout_ms = None if given.timeout is None else to_ms(given.timeout, "--timeout")
     handler = Handler(
         command=tuple(given.command),
-        timeout_ms=timeout_ms,
+        timeout_ms=None if given.timeout is None else to_ms(given.timeout, "--timeout"),
         fresh=given.fresh,
         strict=given.strict,
         channel=given.channel,
         limits=Limits(memory=None if given.memory is None else to_bytes(given.memory, "--memory")),
+        sandbox=sandbox_of(given.sandbox),
     )
+    timeout_ms = attempt_timeout_ms(handler, None)
     line = job_line(claim, delay_ms=0, max_attempts=1, timeout_ms=timeout_ms)
     if len(line) - 1 > handler.limits.line:
         raise InvalidInput(

@@ -21,7 +21,7 @@ from sandq.child.spawn import StartFailed
 from sandq.cli.job_lines import Job, read_job, read_object, read_settings
 from sandq.errors import InvalidInput
 from sandq.model.duration import MAX_MS
-from sandq.model.handler import Handler
+from sandq.model.handler import Handler, attempt_timeout_ms
 from sandq.model.outcome import FailureKind, Outcome
 from sandq.model.payload import decode
 from sandq.protocol.messages import job_environment, job_line
@@ -122,7 +122,7 @@ class Desk:
             await anyio.sleep(pool.pause_s(handler))
 
     async def _try(self, pool: Pool, handler: Handler, job: Job) -> Outcome:
-        timeout_ms = handler.timeout_ms if job.timeout_ms is None else job.timeout_ms
+        timeout_ms = attempt_timeout_ms(handler, job.timeout_ms)
         heartbeat_ms = handler.heartbeat_timeout_ms
         line = job_line(
             job.claim, delay_ms=0, max_attempts=1, timeout_ms=timeout_ms, heartbeat_ms=heartbeat_ms

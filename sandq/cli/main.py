@@ -1,7 +1,7 @@
 """The `sandq` command: verbs, options, and how an error is shown.
 
-Exit codes: 0 done; 1 the job that was waited for, followed or run has failed, or an audit has left
-something broken; 2 an error, told in one line; 130 interrupted.
+Exit codes: 0 done; 1 the job that was waited for, followed or run has failed, an audit has left
+something broken, or a sandbox cannot be had; 2 an error, told in one line; 130 interrupted.
 """
 
 import argparse
@@ -42,6 +42,7 @@ VERBS = {
     "workers": "list the supervisors that serve a queue",
     "events": "print what happens in a queue, as it happens",
     "audit": "find, and repair, what is broken in a queue's data",
+    "doctor": "tell what this host can guarantee of a sandbox, and how to mend what it cannot",
 }
 
 #: module -> the verbs that share it.

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 
+from sandq.child.confining import base_environment
 from sandq.child.family import Family
 from sandq.model.handler import Handler
 
@@ -26,7 +27,9 @@ def trace_of(handler: Handler) -> Callable[[int, str, bytes], None]:
     show("--", f"command: {shlex.join(handler.command)}")
     show("--", f"program: {family.program}")
     show("--", f"folder: {handler.cwd or '(this one)'}")
-    show("--", f"environment: {' '.join(sorted(family.environment('')))}")
+    names = family.environment(base_environment(handler.sandbox), "")
+    show("--", f"environment: {' '.join(sorted(names))}")
+    show("--", f"sandbox: {handler.sandbox.profile}")
     show("--", f"limits: {' '.join(limits)}")
     show("--", f"level: {'one-shot' if handler.fresh else 'simple or full'}; {handler.channel}")
 

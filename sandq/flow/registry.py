@@ -7,10 +7,12 @@ from typing import Any
 from sandq.child.making import handler_file
 from sandq.errors import InvalidInput
 from sandq.model.backoff_function import BackoffFunction, check_backoff_function
+from sandq.model.ceilings import Ceilings
 from sandq.model.duration import Duration, to_ms
 from sandq.model.handler import Handler, HandlerFunction
 from sandq.model.limits import Limits
 from sandq.model.names import ANY_NAME, check_job_name
+from sandq.model.sandbox import Sandbox
 from sandq.model.supervision import Supervision
 
 
@@ -69,6 +71,7 @@ class HandlerRegistry:
         max_rss: int | str | None = None,
         idle: Duration = 60,
         limits: Limits | None = None,
+        sandbox: Sandbox | str | Mapping[str, Any] | None = None,
     ) -> None:
         """Serve jobs named `name` ("*": any) with a program of its own (seed 0).
 
@@ -86,8 +89,11 @@ class HandlerRegistry:
           lived so long, or is larger than this ("300M") after a job.
         - `idle`: a process beyond the least that are kept ends when it was idle for so long.
         - `limits`: what each of its processes may use.
+        - `sandbox`: what its jobs may touch, and use all together: "untrusted", or the name of
+          another profile, a Sandbox, or a mapping of what one is made of (docs/isolation.md).
 
-        Raises HandlerInvalid when nothing can be run, InvalidInput for a name that is taken.
+        Raises HandlerInvalid when nothing can be run, InvalidInput for a name that is taken and
+        for a sandbox that cannot be.
         """
         checked = handler_file(
             handler,
@@ -104,8 +110,15 @@ class HandlerRegistry:
             max_rss=max_rss,
             idle=idle,
             limits=limits,
+            sandbox=sandbox,
         )
         self._set(name, checked)
+
+    def _check_ceilings(self, given: Ceilings | Mapping[str, Any] | None) -> None:
+        """Refuse to run handlers that pass the ceilings; raises InvalidInput."""
+        ceilings = Ceilings() if given is None else Ceilings.of(given)
+        for name, handler in self._handlers.items():
+            ceilings.check(handler, f"handler {name!r}: sandbox")
 
     def _set(self, name: str, handler: Handler | HandlerFunction) -> None:
         if name != ANY_NAME:

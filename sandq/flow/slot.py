@@ -7,7 +7,7 @@ from sandq.child.spawn import StartFailed
 from sandq.flow.calling import perform
 from sandq.flow.desk import Desk, Held
 from sandq.flow.inprocess import run_function
-from sandq.model.handler import Channel, Handler, HandlerFunction
+from sandq.model.handler import Channel, Handler, HandlerFunction, attempt_timeout_ms
 from sandq.model.outcome import Failure, FailureKind, Outcome
 from sandq.protocol.messages import job_environment, job_line
 
@@ -52,7 +52,7 @@ async def attempt(held: Held, pool: Pool) -> Outcome:
 
 async def _run_in_child(held: Held, handler: Handler, pool: Pool) -> Outcome:
     claim, options = held.claim, held.options
-    timeout_ms = handler.timeout_ms if options.timeout_ms is None else options.timeout_ms
+    timeout_ms = attempt_timeout_ms(handler, options.timeout_ms)
     heartbeat_ms = handler.heartbeat_timeout_ms
     if options.heartbeat_timeout_ms is not None:
         heartbeat_ms = options.heartbeat_timeout_ms
@@ -99,8 +99,9 @@ async def _run_in_child(held: Held, handler: Handler, pool: Pool) -> Outcome:
 
 def _not_started(reason: str, held: Held, handler: Handler, pool: Pool) -> Outcome:
     """The job was not begun, for no fault of its own: it waits, but not for ever if told so."""
-    if pool.broken(handler):
-        return Outcome.failed(FailureKind.START_FAILED, reason)
+    kind = pool.broken(handler)
+    if kind is not None:
+        return Outcome.failed(kind, reason)
 
     return Outcome.give_back(reason, _wait_ms(held, handler, pool))
 

@@ -1,13 +1,14 @@
 """A handler: the command line that serves the jobs of a name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from sandq.errors import InvalidInput
 from sandq.model.checks import check_integer
-from sandq.model.limits import Limits
+from sandq.model.limits import DEFAULT_LINE_BYTES, Limits
+from sandq.model.sandbox import Fresh, Sandbox, Start
 
 #: How much of a command is shown in messages, in characters.
 SHOWN = 100
@@ -44,7 +45,8 @@ class Handler:
     - `max_age_ms`: a child is replaced when it has lived so long, between two jobs.
     - `max_rss`: bytes; a child whose process is larger than this after a job is replaced.
     - `idle_ms`: a child beyond the least that a pool keeps ends when it was idle for so long.
-    - `limits`: what each child may use.
+    - `limits`: what each process of a child may use.
+    - `sandbox`: what its jobs may touch, and use all together.
     """
 
     command: tuple[str, ...]
@@ -61,6 +63,7 @@ class Handler:
     max_rss: int | None = None
     idle_ms: int = 60_000
     limits: Limits = field(default_factory=Limits)
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
     def __post_init__(self) -> None:
         words = self.command
@@ -73,6 +76,7 @@ class Handler:
         for name in ("heartbeat_timeout_ms", "max_jobs", "max_age_ms", "max_rss", "idle_ms"):
             if (value := getattr(self, name)) is not None:
                 check_integer(name, value, 1, 2**62)
+        self._check_sandbox()
         self._check_channel()
         self._check_calls()
 
@@ -84,6 +88,11 @@ class Handler:
             raise InvalidInput(f"channel must be one of {known}: {self.channel!r}") from None
         if self.channel is Channel.FILE and not self.fresh:
             raise InvalidInput("channel 'file' is for handlers with one process per job: fresh")
+        if self.channel is Channel.FILE and self.sandbox.walled:
+            raise InvalidInput(
+                "channel 'file' cannot be had with sandbox 'untrusted': no file of a child is seen "
+                "from outside; use stdout or fd3"
+            )
         if self.channel is Channel.FILE and self.heartbeat_timeout_ms is not None:
             raise InvalidInput(
                 "heartbeat_timeout: a handler with channel 'file' sends no heartbeats"
@@ -96,9 +105,47 @@ class Handler:
             raise InvalidInput("calls: a handler with one process per job cannot be replied to")
         object.__setattr__(self, "calls", tuple(sorted(set(self.calls))))
 
+    def _check_sandbox(self) -> None:
+        sandbox = Sandbox.of(self.sandbox)
+        object.__setattr__(self, "sandbox", sandbox)
+        if self.fresh and sandbox.walled and sandbox.fresh is not Fresh.JOB:
+            raise InvalidInput(
+                f"sandbox.fresh is {str(sandbox.fresh)!r}; a handler with one process per job, "
+                "fresh, shares no child"
+            )
+        if self.fresh and (sandbox.start is Start.FORK or sandbox.preload):
+            raise InvalidInput(
+                "sandbox: a handler with one process per job, fresh, is not forked: leave out "
+                "start 'fork' and preload"
+            )
+        if sandbox.output is not None:
+            if self.limits.line not in (sandbox.output, DEFAULT_LINE_BYTES):
+                raise InvalidInput(
+                    f"sandbox.output is {sandbox.output} and limits.line is {self.limits.line}: "
+                    "both bound the same line; leave one out"
+                )
+            object.__setattr__(self, "limits", replace(self.limits, line=sandbox.output))
+        if sandbox.max_jobs is not None:
+            most = min(sandbox.max_jobs, self.max_jobs or sandbox.max_jobs)
+            object.__setattr__(self, "max_jobs", most)
+
+    def single_use(self, key: str) -> bool:
+        """Whether a child for jobs of this key is started ahead, and serves one job."""
+        share = self.sandbox.fresh
+        return not self.fresh and (share is Fresh.JOB or (share is Fresh.KEY and not key))
+
     def __str__(self) -> str:
         words = " ".join(self.command).replace("\n", " ")
         return words if len(words) <= SHOWN else words[: SHOWN - 1] + "…"
+
+
+def attempt_timeout_ms(handler: Handler, own_ms: int | None) -> int | None:
+    """How long one attempt of a job may run: its own timeout comes before the handler's, and the
+    wall of the handler's sandbox before both. None: until it ends."""
+    asked_ms = handler.timeout_ms if own_ms is None else own_ms
+    bounds = [ms for ms in (asked_ms, handler.sandbox.wall_ms) if ms is not None]
+
+    return min(bounds, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ class JobRecord:
     progress: bytes | None
     value: bytes | None
     failure: dict[str, Any] | None
+    sandbox: str | None = None
     group: str | None = None
     tags: tuple[str, ...] = ()
     expires_ms: int | None = None
@@ -133,6 +134,7 @@ class JobRecord:
             progress=fields.get(b"progress"),
             value=fields.get(b"value"),
             failure=None if failure is None else decode_stored(failure),
+            sandbox=words(b"sandbox"),
             group=words(b"group"),
             tags=() if tags is None else tuple(decode_stored(tags)),
             expires_ms=number(b"expires"),

@@ -36,7 +36,8 @@ class Verdict:
     """What to do with the job.
 
     - `delay_ms`: for retry and release: how long it stays delayed; 0: waiting at once.
-    - `kind`: for retry and fail: the failure's kind.
+    - `kind`: for retry and fail: the failure's kind; for complete: the mechanisms that the job
+      ran under, if it had any.
     - `payload`: the value, or the failure record, as JSON text.
     """
 
@@ -68,7 +69,7 @@ def decide(
     Pure but for calling these two.
     """
     if outcome.value is not None:
-        return Verdict(Action.COMPLETE, payload=outcome.value)
+        return Verdict(Action.COMPLETE, kind=outcome.sandbox, payload=outcome.value)
 
     failure = outcome.failure
     if failure is None:

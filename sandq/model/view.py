@@ -33,6 +33,7 @@ SHOWN = (
     "discarded",
     "progress",
     "value",
+    "sandbox",
     "failure",
 )
 
@@ -189,6 +190,12 @@ class JobView:
     def value(self) -> Any:
         """What the handler returned; None if it has not, or if it returned null."""
         return _decoded(self._record.value if self._record is not None else None)
+
+    @property
+    def sandbox(self) -> str | None:
+        """The mechanisms that a job which completed ran under, such as "bwrap+seccomp+watchdog";
+        None without any. Of a failed one the failure record tells it."""
+        return self._record.sandbox if self._record is not None else None
 
     @property
     def failure(self) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import pytest
 from sandq.child.death import LastFacts, death_of, ended_when_asked, last_outcome
 from sandq.child.spawn import Exit
 from sandq.child.work import Work
-from sandq.model.outcome import FailureKind, Outcome
+from sandq.model.outcome import FailureKind, LimitHit, Outcome
 from sandq.protocol.machine import Spoiled
 
 KILLED, ENDED_WELL, ENDED_3, DATAERR = 9, 0, 3 << 8, 65 << 8
@@ -51,6 +51,7 @@ ROWS = [
     (LastFacts(fresh=True), ENDED_WELL, "value", "null"),
     (LastFacts(fresh=True), ENDED_3, "crashed", "exit code 3"),
     (LastFacts(fresh=True), DATAERR, "unrecoverable", "do not try again"),
+    (LastFacts(fresh=True, never_began=True), ENDED_3, "released", "could not be run"),
     (LastFacts(fresh=True, never_read=True), ENDED_WELL, "value", "null"),
     (LastFacts(never_read=True), ENDED_3, "released", "before it read the job: exit code 3"),
     (LastFacts(), ENDED_3, "crashed", "exit code 3"),
@@ -76,6 +77,48 @@ def test_the_first_row_that_fits_says_what_became_of_the_job(facts, status, what
     else:
         assert what == "released"
         assert words in outcome.released
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("memory", "out_of_memory"),
+        ("cpu", "cpu_limit"),
+        ("pids", "pids_limit"),
+        ("inodes", "disk_limit"),
+    ],
+)
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_limit_that_ended_a_child_is_named_with_its_value_and_the_peak(name, kind, fresh):
+    hit = LimitHit(name, 1000, 1234)
+    death = death_of(Exit(KILLED, 0.5, 1000, limit=hit), None, (), "bwrap")
+    ends = [
+        last_outcome(LastFacts(fresh=fresh), death),
+        last_outcome(LastFacts(fresh=True, answer=VALUE), death),
+    ]
+
+    assert (death.by, death.sandbox) == ("limit", "bwrap")
+    for outcome in ends:
+        assert outcome.failure.kind == kind
+        assert outcome.failure.limit == hit
+        assert "1234" in outcome.failure.message
+        assert "1000" in outcome.failure.message
+
+
+def test_a_job_that_sandq_ended_in_time_is_not_blamed_on_a_limit():
+    death = death_of(Exit(KILLED, 0.5, 1, limit=LimitHit("cpu", 1, 2)), "timeout", ())
+    failure = last_outcome(LastFacts(ended_by="timeout", timeout_ms=70), death).failure
+
+    assert (failure.kind, failure.limit) == ("timed_out", LimitHit("wall", 70))
+
+
+def test_a_line_that_is_too_long_names_its_limit():
+    spoiled = Spoiled(FailureKind.OUTPUT_LIMIT, "a line is too long")
+    failure = last_outcome(
+        LastFacts(spoiled=spoiled, line_limit=4096), death_of(Exit(KILLED, 0, 0), "protocol", ())
+    ).failure
+
+    assert failure.limit == LimitHit("output", 4096)
 
 
 @pytest.mark.parametrize("number", [s for s in signal.Signals if s not in (signal.SIGSTOP,)])

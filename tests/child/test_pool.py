@@ -30,7 +30,7 @@ def nothing_is_left():
     assert set(os.listdir("/proc/self/fd")) <= before
     for pid in children_of(os.getpid()):
         with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
-            assert b"spawner.py" not in cmdline.read()
+            assert b"child/spawner" not in cmdline.read()
 
 
 async def test_a_simple_child_serves_many_jobs_in_one_process():
@@ -368,7 +368,7 @@ async def test_a_lost_spawner_costs_no_attempt_and_is_replaced(flaky, caplog):
 
             group.start_soon(slow)
             await until(lambda: not pool.places([one]))
-            os.kill(pool._keeper.spawner._process.pid, signal.SIGKILL)
+            os.kill(pool._keeper.starter._spawner._process.pid, signal.SIGKILL)
         again = await run(pool, one, {"value": 2})
 
     assert outcomes[0].released == "the spawner process died"
@@ -392,7 +392,7 @@ async def test_however_they_crash_there_are_never_more_processes_than_the_pool_m
     one = handler(flaky)
     most = 0
     async with Pool(3, [one]) as pool:
-        spawner = pool._keeper.spawner._process.pid
+        spawner = pool._keeper.starter._spawner._process.pid
 
         async def crash():
             for n in range(15):

@@ -281,11 +281,24 @@ def test_a_handler_is_made_from_a_file_with_settings_as_people_write_them(progra
         ({"max_jobs": 0}, "max_jobs"),
         ({"max_rss": "much"}, "max_rss is not a size"),
         ({"env": {"A": 1}}, "env must map text to text"),
+        ({"sandbox": "safe"}, r"sandbox\.profile must be one of none, limits, untrusted: 'safe'"),
+        ({"sandbox": {"memory": "much"}}, r"sandbox\.memory is not a size"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused(program, settings, words):
     with pytest.raises(InvalidInput, match=words):
         handler_file(program(SAYER), **settings)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("settings", [{}, {"timeout": 60}])
+async def test_no_timeout_passes_the_wall(flaky, settings):
+    one = handler_file(flaky, sandbox={"wall": "100ms"}, **settings)
+    async with Pool(1, [one]) as pool:
+        with pytest.raises(HandlerFailed, match="no answer within 100 ms") as caught:
+            await pool.call(one, {"sleep_s": 60}, timeout=60)
+
+    assert caught.value.kind == "timed_out"
 
 
 def test_a_file_that_cannot_be_run_is_refused(tmp_path):

@@ -106,7 +106,7 @@ async def test_there_is_never_more_than_one_process_beyond_the_size(full, run):
     one = full(max_jobs=2)
     most = 0
     async with Watched(2, [one]) as watched:
-        spawner = watched.pool._keeper.spawner._process.pid
+        spawner = watched.pool._keeper.starter._spawner._process.pid
         async with anyio.create_task_group() as group:
 
             async def count():

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sandq.child import spawner as spawner_module
+from sandq.child import spawner as spawner_package
 
-PROGRAM = Path(spawner_module.__file__)
+PROGRAM = Path(spawner_package.__file__).parent
 DEADLINE_S = 20
 
 
@@ -199,26 +199,12 @@ def test_the_terminals_signals_do_not_end_it(spawner):
     assert (end["exit"], os.WTERMSIG(end["status"])) == (pid, signal.SIGTERM)
 
 
-def test_kills_for_want_of_memory_are_counted_once(monkeypatch):
-    counts = iter([5, 5, 6, 6])
-    monkeypatch.setattr(spawner_module, "count_oom_kills", lambda: next(counts))
-    one = spawner_module.Spawner(None)
-
-    assert [one.oom_killed() for _ in range(3)] == [False, True, False]
-
-
-def test_the_kernels_count_of_such_kills_can_be_read():
-    assert spawner_module.count_oom_kills() >= 0
-    with open("/proc/vmstat") as stream:
-        assert "oom_kill " in stream.read()
-
-
 def test_no_signal_is_ignored_in_a_child_because_its_supervisor_was_started_so(tmp_path):
     note = tmp_path / "ignored"
     # what a shell does for a command in the background, and more
     one = Spawned("/bin/sh", "-c", "trap '' INT QUIT USR1; exec \"$@\"", "sh")
     try:
-        one.spawn("sh", "-c", f"grep -E 'Sig(Ign|Blk)' /proc/$$/status > {note}")
+        one.spawn("sh", "-c", f"exec grep -E 'Sig(Ign|Blk)' /proc/self/status > {note}")
         end = one.receive()
     finally:
         one.socket.close()

@@ -264,6 +264,16 @@ TABLE = {
     "a flag as a word": (
         InvalidInput, "fresh", lambda s: s.queue.set_handler_file("a", ["cat"], fresh="no"),
     ),
+    "a profile that is none": (
+        InvalidInput, "profile", lambda s: s.queue.set_handler_file("a", ["cat"], sandbox="safe"),
+    ),
+    "a sandbox with a key that is none": (
+        InvalidInput, "known", lambda s: s.queue.set_handler_file("a", ["cat"], sandbox={"me": 1}),
+    ),
+    "a function above the ceilings": (
+        InvalidInput, "function", lambda s: enter(s.queue.run(ceilings={"wall": 1})),
+    ),
+    "ceilings as a text": (InvalidInput, "table", lambda s: enter(s.queue.run(ceilings="low"))),
     "no words for a handler": (
         InvalidInput, "list of words", lambda s: s.queue.set_handler_file("a", []),
     ),

@@ -23,6 +23,21 @@ TESTS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/**
 
 # module without a test file of its own name -> where it is tested, and why it has none
 TESTED_ELSEWHERE = {
+    "sandq/child/fork_servers.py": ("tests/child/test_fork_server.py", "they are its owners"),
+    "sandq/child/starting.py": ("tests/child/test_fork_server.py", "it chooses who starts"),
+    "sandq/child/tail.py": ("tests/child/test_fork_server.py", "it is what a server said last"),
+    "sandq/child/forkserver/kernel.py": ("tests/child/test_fork_server.py", "it is its kernel"),
+    "sandq/child/forkserver/preload.py": ("tests/child/test_fork_server.py", "a server loads"),
+    "sandq/child/forkserver/program.py": ("tests/child/test_fork_server.py", "a job runs"),
+    "sandq/child/forkserver/room.py": ("tests/child/test_fork_server.py", "a job has a room"),
+    "sandq/child/forkserver/server.py": ("tests/child/test_fork_server.py", "it is the server"),
+    "sandq/child/spawner/loop.py": ("tests/child/test_spawner.py", "it is the spawner"),
+    "sandq/child/spawner/living.py": (
+        "tests/child/spawner/test_walls.py",
+        "a child is tried by being started",
+    ),
+    "sandq/isolation/ways.py": ("tests/isolation/test_plan.py", "a plan chooses among them"),
+    "sandq/isolation/confinement.py": ("tests/isolation/test_confine.py", "it is what comes of it"),
     "sandq/child/around.py": ("tests/child/test_pool.py", "it is what a pool's children share"),
     "sandq/child/asking.py": ("tests/child/test_calls.py", "calls are tried with a child"),
     "sandq/child/process.py": ("tests/child/test_channels.py", "a process is tried as a child"),
@@ -41,7 +56,6 @@ TESTED_ELSEWHERE = {
     "sandq/child/sync_pool.py": ("tests/child/test_pool_library.py", "it is the same pool"),
     "sandq/child/tally.py": ("tests/child/test_recycling.py", "a pool counts what happens"),
     "sandq/child/upkeep.py": ("tests/child/test_recycling.py", "it looks after idle children"),
-    "sandq/cli/one_handler.py": ("tests/faces/test_cli.py", "options are tried as commands"),
     "sandq/child/children.py": ("tests/child/test_pool.py", "it is the pool's record"),
     "sandq/child/spawn.py": ("tests/child/test_pool.py", "it starts the children of a pool"),
     "sandq/cli/add.py": ("tests/faces/test_cli.py", "verbs are tried as commands"),

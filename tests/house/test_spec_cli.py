@@ -14,8 +14,11 @@ from sandq import settings
 from sandq.child import command
 from sandq.cli import main as cli
 from sandq.cli import run as cli_run
+from sandq.errors import InvalidInput
 from sandq.model import limits, view
+from sandq.model.ceilings import Ceilings
 from sandq.model.duration import to_ms
+from sandq.model.sandbox import Profile, Sandbox
 from sandq.model.supervision import Supervision
 from sandq.store import embedded, embedded_folder
 from sandq.store import url as urls
@@ -67,10 +70,16 @@ TOML = "The configuration file"
 
 
 def test_keys_of_the_configuration_are_told():
-    top = {"redis", "prefix", "limits", "queues", *settings._SUPERVISION}
-    expected = [top, {*settings._HANDLER, "limits", "env"}, set(settings._LIMITS)]
+    top = {"redis", "prefix", "limits", "sandbox", "queues", *settings._SUPERVISION}
+    expected = [
+        top,
+        {*settings._HANDLER, "limits", "env", "sandbox"},
+        set(settings._LIMITS),
+        {field.name for field in fields(Sandbox)},
+        {field.name for field in fields(Ceilings)},
+    ]
 
-    assert [set(column("cli", TOML, "key", n)) for n in range(3)] == expected
+    assert [set(column("cli", TOML, "key", n)) for n in range(len(expected))] == expected
     defaults = {plain(row["key"]): row["default"] for row in table("cli", TOML)}
     for key, (field, read) in settings._SUPERVISION.items():
         text = defaults[key]
@@ -84,6 +93,35 @@ def test_keys_of_the_configuration_are_told():
         assert (None if text == "no limit" else limits.to_bytes(text, "")) == field.default
     suffixes = [plain(row["meaning"]) for row in table("cli", TOML, 1) if "`file`" in row["key"]]
     assert set(re.findall(r"`(\.\w+)`", suffixes[0])) == set(command.INTERPRETERS)
+
+
+@pytest.mark.parametrize(
+    ("profile", "told"), [("limits", "default"), ("untrusted", "of `untrusted`")]
+)
+def test_defaults_of_a_sandbox_are_told(profile, told):
+    sandbox, plainest = Sandbox(profile=profile), Sandbox(profile="limits")
+    read = {"duration": lambda text: to_ms(text, "") / 1000, "integer": int, "text": str}
+    read["size"] = lambda text: limits.to_bytes(text, "")
+
+    for row in table("cli", TOML, 3):
+        name, text, kind = plain(row["key"]), row[told], row["type"]
+        value = getattr(sandbox, name)
+        if text in ("no limit", "`limits.line`", "none") and name != "net":
+            assert not value
+        elif text:
+            assert read[kind](text) == value
+        elif profile == "limits":
+            # the profile has no such thing
+            other = {"disk": 2**20, "read": ["/a"], "write": ["/a"], "preload": ["a"]}
+            with pytest.raises(InvalidInput, match=f"^{name} needs profile 'untrusted'"):
+                replace(plainest, **{name: other.get(name, "bwrap")})
+
+
+def test_the_profiles_are_told():
+    for number in (3, 4):
+        [meaning] = [r["meaning"] for r in table("cli", TOML, number) if r["key"] == "`profile`"]
+
+        assert words(meaning) == list(Profile)
 
 
 def test_the_example_configuration_can_be_run(tmp_path, monkeypatch):
@@ -107,8 +145,10 @@ def test_the_example_configuration_can_be_run(tmp_path, monkeypatch):
         set(tree),
         set().union(*shown),
         set().union(tree["limits"], *(h.get("limits", {}) for h in shown)),
+        set().union(*(h["sandbox"] for h in shown if isinstance(h.get("sandbox"), dict))),
+        set().union(*(queue.get("ceilings", {}) for queue in tree["queues"].values())),
     ]
-    assert used == [set(column("cli", TOML, "key", n)) for n in range(3)]
+    assert used == [set(column("cli", TOML, "key", n)) for n in range(len(used))]
 
 
 def test_stop_signals_are_told():
@@ -120,7 +160,9 @@ def test_stop_signals_are_told():
 def test_variables_are_those_that_settings_read():
     read = re.findall(r'environ\.get\("(\w+)"\)', inspect.getsource(settings))
 
-    assert column("cli", "Which Redis", "variable") == read
+    told = column("cli", "Which Redis", "variable") + column("cli", "Sandboxes", "variable")
+    assert told == read
+    assert f"`{settings.UIDS[0]}-{settings.UIDS[1]}`" in section("cli", "Sandboxes")
 
 
 def test_exit_codes_are_told(monkeypatch, capsys):

@@ -16,7 +16,7 @@ from sandq.model import building, checks, names, options
 from sandq.model.backoff import KINDS, Backoff
 from sandq.model.events import EventKind
 from sandq.model.keep import Keep, keep_from
-from sandq.model.outcome import Death, Failure, FailureKind
+from sandq.model.outcome import Death, Failure, FailureKind, LimitHit
 from sandq.model.queue_settings import QueueSettings
 from sandq.model.repeat import Missed, Repeat
 from sandq.model.stored_options import read_options
@@ -88,13 +88,17 @@ def test_ledgers_are_kept_in_fields_of_jobs():
 
 def test_the_failure_record_has_these_members():
     ends = [Death("exit", 1, None, "itself", 0, 0), Death("signal", None, "SIGKILL", "stop", 0, 0)]
-    said = {"type": "", "stack": "", "code": 0, "data": 0, "cause": {}}
+    ends.append(Death("exit", 1, None, "itself", 0, 0, sandbox="bwrap"))
+    hit = LimitHit("memory", 1, 2)
+    said = {"type": "", "stack": "", "code": 0, "data": 0, "cause": {}, "limit": hit}
     failure = Failure(kind=FailureKind.ERROR, message="", death=ends[0], **said)
 
     assert column("storage", "The failure record", "member") == list(
         orjson.loads(failure.to_text())
     )
     members = column("storage", "The failure record", "member", 1)
+    assert set(members) == set(hit.to_member())
+    members = column("storage", "The failure record", "member", 2)
     assert set(members) == {name for end in ends for name in end.to_member()}
 
 

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from sandq.model.outcome import Death, Failure, FailureKind, Outcome
+from sandq.model.outcome import Death, Failure, FailureKind, LimitHit, Outcome
 
 KILLED = Death("signal", None, "SIGKILL", "timeout", 1.23456, 2048, ("one", "two"))
 EXITED = Death("exit", 3, None, "itself", 0.0, 512)
@@ -24,6 +24,9 @@ KINDS = {
     "expired",
     "oversize_payload",
     "start_failed",
+    "pids_limit",
+    "disk_limit",
+    "sandbox_unavailable",
 }
 
 
@@ -60,6 +63,17 @@ def test_an_outcome_keeps_what_it_was_made_of():
 
 def test_a_failure_is_worth_another_try_unless_it_says_no():
     assert Failure(kind=FailureKind.ERROR, message="").retryable is True
+
+
+def test_a_record_names_the_limit_that_was_passed_and_what_the_child_ran_under():
+    limit = LimitHit("memory", 1000, 1234)
+    death = Death("signal", None, "SIGKILL", "limit", 0.0, 1, (), limit, "bwrap+watchdog")
+    failure = Failure(kind=FailureKind.OUT_OF_MEMORY, message="", death=death, limit=limit)
+    record = orjson.loads(failure.to_text())
+
+    assert record["limit"] == {"name": "memory", "value": 1000, "peak": 1234}
+    assert record["death"]["sandbox"] == "bwrap+watchdog"
+    assert LimitHit("wall", 5).to_member() == {"name": "wall", "value": 5}
 
 
 def test_a_record_has_no_members_that_say_nothing():

@@ -22,6 +22,7 @@ LINES = st.lists(
         worn=st.integers(0, 2),
         worn_since_s=st.floats(0, 9),
         idle_since_s=st.floats(0, 9),
+        single_use=st.booleans(),
     ),
     max_size=4,
 )
@@ -188,6 +189,28 @@ GROWING = {
         0,
         [Start(0)] * 2,
     ),
+    "who waits for a child that serves one job does not wait for a busy one": (
+        [Line(single_use=True, busy=2, wanted=1)],
+        2,
+        4,
+        0,
+        [Start(0)],
+    ),
+    "but for one that is being started": (
+        [Line(single_use=True, busy=1, starting=1, wanted=1)],
+        2,
+        4,
+        0,
+        [],
+    ),
+    "a child that has served its one job is replaced": (
+        [Line(single_use=True, idle=1, busy=2, warm=4)],
+        4,
+        4,
+        0,
+        [Start(0)],
+    ),
+    "when it is gone": ([Line(single_use=True, idle=1, busy=2, warm=4)], 4, 4, 1, []),
     "one-shot children take no room from warm ones": (
         [Line(fresh=True, busy=2), Line(warm=1)],
         1,

@@ -7,8 +7,10 @@ import pytest
 
 from sandq.errors import HandlerInvalid, InvalidInput
 from sandq.flow.registry import HandlerRegistry, supervision_of
+from sandq.model.ceilings import Ceilings
 from sandq.model.handler import Channel, Handler, HandlerFunction
 from sandq.model.limits import Limits
+from sandq.model.sandbox import Sandbox
 from sandq.model.supervision import Supervision
 
 USUAL = {
@@ -157,3 +159,62 @@ def test_no_concurrency_means_one():
 def test_a_number_out_of_range_is_refused(name, value):
     with pytest.raises(InvalidInput):
         supervision_of(**{**USUAL, name: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "sandbox"),
+    [
+        (None, Sandbox()),
+        ("untrusted", Sandbox.untrusted()),
+        ({"memory": "1G"}, Sandbox(memory="1G")),
+        (Sandbox.untrusted(pids=5), Sandbox.untrusted(pids=5)),
+    ],
+)
+def test_a_sandbox_is_kept_with_the_handler(registry, given, sandbox):
+    registry.set_handler_file("a", [sys.executable], sandbox=given)
+
+    assert registry._handlers["a"].sandbox == sandbox
+
+
+def test_the_paths_of_a_sandbox_are_taken_from_the_current_folder_on(
+    registry, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    registry.set_handler_file("a", [sys.executable], sandbox=Sandbox.untrusted(read=["models"]))
+
+    assert registry._handlers["a"].sandbox.read == (f"{tmp_path}/models",)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("trusted", r"sandbox\.profile must be one of"),
+        (5, "sandbox must be the name of a profile"),
+        ({"memry": 1}, r"sandbox\.memry is not known"),
+        (Sandbox.untrusted(read=["missing"]), r"sandbox\.read: .* does not exist"),
+    ],
+)
+def test_a_sandbox_that_cannot_be_is_refused(registry, given, message):
+    with pytest.raises(InvalidInput, match=message):
+        registry.set_handler_file("a", [sys.executable], sandbox=given)
+
+    assert registry._handlers == {}
+
+
+@pytest.mark.parametrize("ceilings", [Ceilings(wall=10), {"wall": "10s"}])
+def test_handlers_above_the_ceilings_of_a_run_are_refused(registry, ceilings):
+    registry.set_handler_file("a", [sys.executable], sandbox={"wall": "5s"})
+    registry._check_ceilings(ceilings)
+    registry.set_handler_file("b", [sys.executable], sandbox={"wall": "20s"})
+
+    registry._check_ceilings(None)
+    with pytest.raises(InvalidInput, match=r"^handler 'b': sandbox\.wall is 20\.0; the queue"):
+        registry._check_ceilings(ceilings)
+
+
+def test_a_function_is_above_any_ceiling(registry):
+    registry.set_handler("a", print)
+
+    with pytest.raises(InvalidInput, match=r"^handler 'a': sandbox: a function of this process"):
+        registry._check_ceilings({"profile": "limits"})

@@ -8,6 +8,7 @@ from sandq import settings
 from sandq.errors import ConfigError
 from sandq.model.handler import Channel, Handler
 from sandq.model.limits import Limits
+from sandq.model.sandbox import Sandbox
 from sandq.model.supervision import Supervision
 from sandq.settings import Config, load_config
 
@@ -192,6 +193,58 @@ BAD = [
     (HANDLER + "limits = {line = 10}", "queues.images.handlers.resize.limits"),
     (HANDLER + "limits = {memory = 0}", "queues.images.handlers.resize.limits"),
     (HANDLER + "[limits]\nopen_files = 0", "open_files must be at least 1: 0"),
+    ('sandbox = "untrustd"', "sandbox.profile must be one of none, limits, untrusted: 'untrustd'"),
+    ("sandbox = 5", "sandbox must be the name of a profile, or a table: 5"),
+    ("[sandbox]\nmemry = 1", "sandbox.memry is not known; did you mean 'memory'?"),
+    (HANDLER + "sandbox = true", "queues.images.handlers.resize.sandbox must be the name of a"),
+    (HANDLER + "sandbox = {pids = 0}", "queues.images.handlers.resize.sandbox.pids must be"),
+    (HANDLER + "sandbox = {disk = 0}", "queues.images.handlers.resize.sandbox.disk must be"),
+    (HANDLER + 'sandbox = {net = "none"}', "queues.images.handlers.resize.sandbox.net needs"),
+    (
+        HANDLER + 'sandbox = {profile = "untrusted", read = ["missing"]}',
+        "queues.images.handlers.resize.sandbox.read: ",
+    ),
+    (
+        HANDLER + 'sandbox = {profile = "untrusted", write = ["/missing/at/all"]}',
+        "resize.sandbox.write: '/missing/at/all' does not exist: '/missing/at/all'",
+    ),
+    (
+        HANDLER + 'sandbox = {profile = "untrusted", read = ["/usr/../proc"]}',
+        "queues.images.handlers.resize.sandbox.read: the path inside must not hold '..'",
+    ),
+    (
+        HANDLER + 'limits = {line = "1M"}\nsandbox = {output = "2M"}',
+        "resize.sandbox.output is 2097152 and queues.images.handlers.resize.limits.line is 1048576",
+    ),
+    (
+        '[sandbox]\noutput = "2M"' + HANDLER + 'limits = {line = "3M"}',
+        "queues.images.handlers.resize: sandbox.output is 2097152 and limits.line is 3145728",
+    ),
+    (
+        HANDLER + 'fresh = true\nsandbox = {profile = "untrusted", fresh = "never"}',
+        "queues.images.handlers.resize: sandbox.fresh is 'never'",
+    ),
+    (HANDLER + "[queues.mail]\nceilings = 5", "queues.mail.ceilings must be a table: 5"),
+    (
+        HANDLER + "[queues.images.ceilings]\nmemry = 5",
+        "queues.images.ceilings.memry is not known; did you mean 'memory'?",
+    ),
+    (
+        HANDLER + "[queues.images.ceilings]\ndisk = 5",
+        "queues.images.ceilings.disk must be at least",
+    ),
+    (
+        HANDLER + '[queues.images.ceilings]\nmemory = "64M"',
+        "queues.images.handlers.resize.sandbox.memory has no limit; the queue allows at most",
+    ),
+    (
+        'sandbox = "untrusted"' + HANDLER + '[queues.images.ceilings]\nmemory = "64M"',
+        "queues.images.handlers.resize.sandbox.memory is 268435456; the queue allows at most",
+    ),
+    (
+        HANDLER + '[queues.images.ceilings]\nprofile = "untrusted"',
+        "queues.images.handlers.resize.sandbox.profile is 'limits'; the queue asks for",
+    ),
 ]
 
 
@@ -276,3 +329,91 @@ def test_a_child_gets_the_declared_variables_that_are_set_and_no_other(monkeypat
 
 def test_the_declared_variables_hold_no_secret():
     assert settings.PASSED_ON == ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+
+
+def test_a_sandbox_is_a_name_or_a_table(load):
+    config = load(
+        '[queues.a.handlers.b]\ncommand = ["b"]\nsandbox = "untrusted"\n'
+        '[queues.a.handlers.c]\ncommand = ["c"]\n'
+        '[queues.a.handlers.c.sandbox]\nprofile = "untrusted"\nwall = "5s"\nmemory = "1G"\n'
+    )
+
+    assert config.handlers["a"]["b"].sandbox == Sandbox.untrusted()
+    assert config.handlers["a"]["c"].sandbox == Sandbox.untrusted(wall=5, memory="1G")
+
+
+def test_a_sandbox_of_a_handlers_own_takes_the_place_of_the_common_one(load):
+    config = load(
+        '[sandbox]\nprofile = "untrusted"\nmemory = "1G"\n'
+        '[queues.a.handlers.b]\ncommand = ["b"]\n'
+        '[queues.a.handlers.c]\ncommand = ["c"]\nsandbox = {pids = 5}\n'
+    )
+
+    assert config.handlers["a"]["b"].sandbox == Sandbox.untrusted(memory="1G")
+    assert config.handlers["a"]["c"].sandbox == Sandbox(pids=5)
+
+
+def test_the_paths_of_a_sandbox_are_taken_from_the_files_folder_on(load, tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "a").write_text("")
+    config = load(
+        HANDLER + "[queues.images.handlers.resize.sandbox]\nprofile = 'untrusted'\n"
+        f"read = ['models', './models/../a:/a', '/usr']\nwrite = ['{tmp_path}/models:/out']\n"
+    )
+    sandbox = config.handlers["images"]["resize"].sandbox
+
+    assert sandbox.read == (f"{tmp_path}/models", f"{tmp_path}/a:/a", "/usr")
+    assert sandbox.write == (f"{tmp_path}/models:/out",)
+
+
+@pytest.mark.parametrize(
+    ("common", "own", "line"),
+    [
+        ("line = '4M'", "output = '2M'", 2),
+        ("cpu = 1", "output = '2M'", 2),
+        ("line = '4M'", "pids = 5", 4),
+        ("cpu = 1", "pids = 5", 1),
+    ],
+)
+def test_the_output_of_a_sandbox_comes_before_the_common_line(load, common, own, line):
+    config = load(f"[limits]\n{common}\n{HANDLER}sandbox = {{{own}}}")
+
+    assert config.handlers["images"]["resize"].limits.line == line * 1024**2
+
+
+def test_a_handler_below_the_ceilings_is_taken(load):
+    config = load(
+        'sandbox = "untrusted"' + HANDLER + '[queues.images.ceilings]\nprofile = "untrusted"\n'
+        'wall = "1m"\ncpu = 10\nmemory = "256M"\npids = 32\ndisk = "64M"\noutput = "1M"\n'
+    )
+
+    assert config.handlers["images"]["resize"].sandbox == Sandbox.untrusted()
+
+
+@pytest.mark.parametrize(
+    ("value", "uids"),
+    [
+        (None, settings.UIDS),
+        ("", settings.UIDS),
+        ("60000-60999", (60_000, 60_999)),
+        (" 1000 - 1000 ", (1_000, 1_000)),
+        ("70000-4294967294", (70_000, 2**32 - 2)),
+    ],
+)
+def test_the_user_ids_lent_to_jobs_can_be_chosen(monkeypatch, value, uids):
+    monkeypatch.delenv("SANDQ_UIDS", raising=False)
+    if value is not None:
+        monkeypatch.setenv("SANDQ_UIDS", value)
+
+    assert settings.uid_range() == uids
+
+
+@pytest.mark.parametrize(
+    "value", ["70000", "a-b", "0-100", "999-2000", "2000-1999", "1000-4294967295", "-1-5", "1-2-3"]
+)
+def test_other_user_ids_are_refused_with_the_variables_name(monkeypatch, value):
+    monkeypatch.setenv("SANDQ_UIDS", value)
+
+    with pytest.raises(ConfigError, match=f"^SANDQ_UIDS must be two user ids .*: {value!r}$"):
+        settings.uid_range()

@@ -26,6 +26,7 @@ RUN = {
     b"worker": b"host:1:ab",
     b"progress": b"0.50",
     b"value": b'{"w":64}',
+    b"sandbox": b"bwrap",
     b"failure": b'{"kind":"error","message":"no"}',
     b"group": b"acme",
     b"tags": b'["red","blue"]',
@@ -76,6 +77,7 @@ def test_a_job_just_added_shows_what_it_was_added_with():
         "discarded": False,
         "progress": None,
         "value": None,
+        "sandbox": None,
         "failure": None,
     }
 
@@ -109,6 +111,7 @@ def test_a_fetched_job_shows_what_redis_holds():
         "discarded": True,
         "progress": 0.5,
         "value": {"w": 64},
+        "sandbox": "bwrap",
         "failure": {"kind": "error", "message": "no"},
     }
 

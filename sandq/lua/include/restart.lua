@@ -15,7 +15,7 @@ function Restart.job(job, now, reset)
     History.keep(job.id, History.MOST)
   end
   redis.call('HDEL', key, 'started', 'finished', 'value', 'failure', 'kind', 'stalls', 'cancel',
-    'discard', 'progress', 'expires', 'due', 'worker')
+    'discard', 'progress', 'expires', 'due', 'worker', 'sandbox')
   if reset then
     redis.call('HDEL', key, 'attempts')
     redis.call('UNLINK', Keys.failures(job.id))

@@ -80,8 +80,13 @@ end
 
 local DO = {}
 
-function DO.complete(now, id, job, _, _, payload, retain)
-  local gone = finish(now, id, job, 'completed', { 'finished', now, 'value', payload }, retain)
+-- `sandbox`: the mechanisms that it ran under, if it had any
+function DO.complete(now, id, job, _, sandbox, payload, retain)
+  local fields = { 'finished', now, 'value', payload }
+  if sandbox ~= '' then
+    fields[5], fields[6] = 'sandbox', sandbox
+  end
+  local gone = finish(now, id, job, 'completed', fields, retain)
   if not gone and (job.attempts or job.stalls or job.cancel) then
     if job.attempts then
       History.keep(id, History.MOST)

@@ -1,0 +1,50 @@
+"""Calls of the system for which the standard library has no function."""
+
+import ctypes
+import os
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP = 1, 4, 22
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
+CLONE_NEWNS = 0x20000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND = 1, 2, 4, 32, 4096
+MS_REC, MS_SLAVE = 1 << 14, 1 << 19
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, value: int, pointer: object = None) -> None:
+    """Change something of this process; raises OSError."""
+    _check(_libc.prctl(option, ctypes.c_ulong(value), pointer, None, None), f"prctl {option}")
+
+
+def unshare(flags: int) -> None:
+    """Leave a namespace for one of our own; raises OSError."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, flags: int, kind: str = "", data: str = "") -> None:
+    """Mount or change a mount; raises OSError, naming the target."""
+    words = [os.fsencode(word) if word else None for word in (source, target, kind)]
+    result = _libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(data) if data else None)
+    _check(result, f"mount on {target}")
+
+
+def make_folder(path: str, mode: int) -> None:
+    """Make a folder of root's with this mode, whatever the umask is; raises OSError."""
+    os.makedirs(path, mode, exist_ok=True)
+    os.chmod(path, mode)
+
+
+def syscall(number: int, *arguments: object) -> int:
+    """A call by its number; raises OSError."""
+    words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
+
+    return _check(_libc.syscall(ctypes.c_long(number), *words), f"system call {number}")
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+    return int(result)
