@@ -29,6 +29,12 @@ def pytest_configure(config):
     # the tests run in an environment that names no server
     for name in ("SANDQ_REDIS_URL", "REDIS_URL", "SANDQ_DIR"):
         os.environ.pop(name, None)
+    if hasattr(config, "workerinput"):
+        # one of several processes of pytest-xdist has a thread that talks to the others; a test
+        # that forks is not to blame for it
+        config.addinivalue_line(
+            "filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning"
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -219,7 +219,7 @@ class Child:
         work = self._work
         match event:
             case messages.Answer():
-                self._answered(Outcome(value=event.value, failure=event.failure))
+                self._answered(Outcome(event.value, event.failure, sandbox=self.process.sandbox))
             case messages.Progress() | messages.Log() | messages.Emit() | messages.Heartbeat():
                 if work is not None:
                     self._time.beat(work)
@@ -289,7 +289,7 @@ class Child:
             self.served += 1
         if work is not None:
             self._tally.job(outcome)
-            work.end(self.process.mark(outcome))
+            work.end(outcome)
         if not self.gone and self._ending.by is None and not self._between.rest():
             self.kill("retired")
 

@@ -203,7 +203,7 @@ def cause_of(death: Death) -> tuple[FailureKind, str]:
 def silent_end(death: Death, facts: LastFacts) -> Outcome:
     """A one-shot child ended without an answer: its exit code is the answer."""
     if death.exit_code == 0:
-        return Outcome.returned(b"null")
+        return Outcome(value=b"null", sandbox=death.sandbox)
 
     outcome = crash(death, facts)
     if death.exit_code != EX_DATAERR or outcome.failure is None:

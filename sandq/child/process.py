@@ -7,7 +7,6 @@ spawner reports, never the end of its output: a grandchild may hold a pipe open 
 import asyncio
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sandq.child.capture import Capture
@@ -18,7 +17,7 @@ from sandq.child.spawn import Exit, StartFailed
 from sandq.child.starting import Starter
 from sandq.isolation.confinement import Confinement
 from sandq.model.handler import Channel, Handler
-from sandq.model.outcome import Death, Outcome
+from sandq.model.outcome import Death
 
 if TYPE_CHECKING:
     from sandq.child.around import Trace
@@ -143,13 +142,6 @@ class Process:
     def death(self, end: Exit, by: str | None) -> Death:
         """How it ended; `by` is who ended it, None when sandq did not."""
         return death_of(end, by, self.capture.tail(), self.sandbox)
-
-    def mark(self, outcome: Outcome) -> Outcome:
-        """The outcome of a job, with what it ran under."""
-        if not self.sandbox or outcome.value is None:
-            return outcome
-
-        return replace(outcome, sandbox=self.sandbox)
 
     def later(self, delay_s: float, step: Callable[..., None], *args: Any) -> None:
         """Call `step` in so many seconds, unless the process has ended by then."""

@@ -10,6 +10,9 @@ import signal
 # interpreter in the child nothing else may run.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+for _name in ("mount", "prctl", "capset"):
+    # looked up once, here, and not by each child
+    getattr(_libc, _name)
 
 CLONE3, CLOSE_RANGE = 435, 436  # the same on every architecture
 CLONE_PIDFD, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x1000, 0x200000, 0x1000000
