@@ -167,14 +167,15 @@ class Child:
         state = "gone" if self.gone else self._conversation.state.value
         return f"<Child {self.pid} of {self.handler}: {state}, served {self.served}>"
 
-    # ---- facts come in
-
-    def received(self, data: bytes) -> None:
-        """It wrote to its answer stream."""
-        if self._work is not None:
-            self._work.said_anything = True
+    def received(self, data: bytes) -> bool:
+        """It wrote to its answer stream; whether that was the end of a job."""
+        work = self._work
+        if work is not None:
+            work.said_anything = True
         for event in self._conversation.receive(data):
             self._hear(event)
+
+        return work is not None and (work is not self._work or work.answer is not None)
 
     def input_refused(self) -> None:
         """It has closed its input: it will never read this job to its end."""
@@ -270,8 +271,6 @@ class Child:
         if not self.handler.fresh and not self.gone:
             self.end_note = why
             self.kill("protocol")
-
-    # ---- small steps
 
     def _begin(self, work: Work) -> None:
         """The line goes out: from now on the time counts."""

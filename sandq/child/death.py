@@ -192,8 +192,6 @@ def cause_of(death: Death) -> tuple[FailureKind, str]:
             f"; all its processes together may have {value}{unit} of {words}{most}: raise "
             f"{SET_BY.get(name, name)} in its sandbox if it needs more"
         )
-    if death.signal == "SIGXCPU":
-        return FailureKind.CPU_LIMIT, "; it used up its limit of processor time"
     if death.by == "oom":
         return FailureKind.OUT_OF_MEMORY, "; the kernel ended it, for memory had run out"
 

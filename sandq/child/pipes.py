@@ -6,20 +6,23 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 
-#: Bytes taken from a pipe at once: what a pipe holds by default.
-READ_BYTES = 65_536
+#: Bytes taken from a pipe at once: what a pipe holds by default; of short lines a quarter, for a
+#: flood of them takes some milliseconds to read, in which nobody else is served.
+READ_BYTES, SHORT_READ_BYTES = 65_536, 16_384
 
-#: Output whose reading takes longer than this, in seconds, is not read again for as long.
-LONG_READ_S = 0.01
+#: Output whose reading takes longer than this, in seconds, and ends no job, is not read again for
+#: so many times as long.
+LONG_READ_S = 0.002
+REST_TIMES = 6
 
 #: Most bytes read from a pipe whose writer is dead; a larger pipe was made on purpose.
 DRAIN_BYTES = 4 * 1024 * 1024
 
 
-def read_some(fd: int) -> bytes | None:
+def read_some(fd: int, most: int = READ_BYTES) -> bytes | None:
     """What the pipe holds now: None for nothing yet, empty when its writers are gone."""
     try:
-        return os.read(fd, READ_BYTES)
+        return os.read(fd, most)
     except BlockingIOError:
         return None
     except OSError:
@@ -151,14 +154,14 @@ class Input:
 
 
 class Output:
-    """The child's answers: `on_data` is called with what it wrote, `on_end` when it cannot write
-    any more."""
+    """The child's answers: `on_data` is called with what it wrote, and tells whether that ended a
+    job; `on_end` when it cannot write any more."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         fd: int,
-        on_data: Callable[[bytes], None],
+        on_data: Callable[[bytes], bool],
         on_end: Callable[[], None],
     ) -> None:
         self._loop = loop
@@ -166,15 +169,17 @@ class Output:
         self._on_data = on_data
         self._on_end = on_end
         self._pause: asyncio.TimerHandle | None = None
+        self._most = SHORT_READ_BYTES
         loop.add_reader(fd, self.read)
 
     def read(self) -> None:
         """Take what is there now; also called by the loop when there is something."""
         began_s = self._loop.time()
-        data = read_some(self._fd)
+        data = read_some(self._fd, self._most)
         if data:
-            self._on_data(data)
-            self._rest(self._loop.time() - began_s)
+            self._most = SHORT_READ_BYTES if b"\n" in data else READ_BYTES
+            if not self._on_data(data):
+                self._rest(self._loop.time() - began_s)
         elif data is not None:
             self._stop()
             self._on_end()
@@ -192,10 +197,10 @@ class Output:
         self._loop.remove_reader(self._fd)
 
     def _rest(self, spent_s: float) -> None:
-        """A child that writes faster than it can be read leaves half of our time to the others."""
+        """A child that writes faster than it can be read leaves most of our time to the others."""
         if spent_s > LONG_READ_S and self._pause is None:
             self._loop.remove_reader(self._fd)
-            self._pause = self._loop.call_later(spent_s, self._go_on)
+            self._pause = self._loop.call_later(REST_TIMES * spent_s, self._go_on)
 
     def _go_on(self) -> None:
         self._pause = None

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Hears(Protocol):
     """Who is told what happens to a process."""
 
-    def received(self, data: bytes) -> None:
-        """It wrote to its answer stream."""
+    def received(self, data: bytes) -> bool:
+        """It wrote to its answer stream; whether that was the end of a job."""
 
     def input_refused(self) -> None:
         """It has closed its input."""
@@ -161,10 +161,10 @@ class Process:
 
         return result.take(self._handler.limits.line)
 
-    def _received(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> bool:
         if self._trace is not None:
             self._trace(self.pid, "<<", data)
-        self._hears.received(data)
+        return self._hears.received(data)
 
     def _tell(self, remark: str) -> None:
         if self._trace is not None:

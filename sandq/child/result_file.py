@@ -22,6 +22,8 @@ class ResultFile:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="sandq-"))
         self.path = self._folder / "result"
+        # the child may put another folder in its place
+        self._place = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.path.touch(0o600)
 
     def take(self, most: int) -> bytes:
@@ -31,7 +33,8 @@ class ResultFile:
         have us read what it cannot.
         """
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            fd = os.open(self.path.name, flags, dir_fd=self._place)
         except OSError:
             fd = -1
         try:
@@ -46,9 +49,12 @@ class ResultFile:
 
     def remove(self) -> None:
         """Remove file and folder; removing twice is harmless."""
-        # the child may have put something else in its place, or nothing
-        with suppress(OSError):
-            os.unlink(self.path)
+        if self._place >= 0:
+            # the child may have put something else in its place, or nothing
+            with suppress(OSError):
+                os.unlink(self.path.name, dir_fd=self._place)
+            os.close(self._place)
+            self._place = -1
         try:
             os.rmdir(self._folder)
         except FileNotFoundError:

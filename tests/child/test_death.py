@@ -58,7 +58,8 @@ ROWS = [
     (LastFacts(), ENDED_WELL, "crashed", "exit code 0"),
     (LastFacts(noise=b"oh"), ENDED_3, "crashed", "not JSON: 'oh'"),
     (LastFacts(note="it closed its output"), KILLED, "crashed", "it closed its output: signal"),
-    (LastFacts(), signal.SIGXCPU, "cpu_limit", "processor time"),
+    # anybody can send it: it takes the evidence of a limit that was passed
+    (LastFacts(), signal.SIGXCPU, "crashed", "signal SIGXCPU"),
     (LastFacts(ended_by="heartbeat", heartbeat_ms=80), KILLED, "heartbeat_lost", "for 80 ms"),
     (LastFacts(ended_by="cancel", answer=VALUE), KILLED, "value", "1"),
     (LastFacts(ended_by="cancel"), KILLED, "released", "cancel"),

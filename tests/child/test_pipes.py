@@ -201,3 +201,19 @@ async def test_output_that_takes_long_to_read_rests_and_is_read_to_its_end(pipe,
     assert data == [b"one", b"two"]
     assert ends == [1]
     assert len([delay for delay in pauses if delay < 1]) == 2
+
+
+async def test_output_that_ends_a_job_does_not_rest(pipe, monkeypatch):
+    monkeypatch.setattr("sandq.child.pipes.LONG_READ_S", -1)
+    read, write = pipe
+    data = []
+    output = Output(asyncio.get_running_loop(), read, lambda one: not data.append(one), pytest.fail)
+    for piece in (b"one\n", b"two\n", b"x" * 60_000):
+        os.write(write, piece)
+        output.read()
+
+    # of short lines less is taken at once, for each is some work
+    assert data == [b"one\n", b"two\n", b"x" * 16_384]
+    output.read()
+    assert len(data[-1]) == 60_000 - 16_384
+    output.drain_and_close()

@@ -11,6 +11,10 @@ from .tree import Memory, Stat
 #: Between two looks, in seconds.
 LOOK_EVERY_S = 0.1
 
+#: What the kernel keeps of what is sent through unix sockets is on nobody's account: each beyond the
+#: first few, which many a program has, counts with the most that it can hold, by usual settings.
+FREE_SOCKETS, SOCKET_BYTES = 64, 425_984
+
 
 class Processor:
     """The processor time of a tree, in which processes come and go between two looks.
@@ -45,8 +49,8 @@ class Processor:
 class Watch:
     """The limits of one child, and the most that was seen.
 
-    `walled`: it is not trusted. Then shared memory counts with all that is mapped of it, used or
-    not: a process can hide from us what it has used.
+    `walled`: it is not trusted. Then shared memory counts with all that is mapped of it, and each
+    socket with what it can hold, used or not: a process can hide from us what it has used.
     """
 
     def __init__(self, limits: dict[str, int], *, walled: bool) -> None:
@@ -95,11 +99,17 @@ class Watch:
 
     def _sum(self, of_each: Iterable[Memory], pids: list[int]) -> int:
         of_all = list(of_each)
-        shared = sum(one.shared for one in of_all)
+        shared, kept = sum(one.shared for one in of_all), 0
         if self.walled:
             shared = max(shared, _mapped(pids))
+            kept = max(_sockets(pids) - FREE_SOCKETS, 0) * SOCKET_BYTES
 
-        return sum(one.own for one in of_all) + shared
+        return sum(one.own for one in of_all) + shared + kept
+
+
+def _sockets(pids: list[int]) -> int:
+    """How many sockets they have, as far as these can hold memory: others are not to be had."""
+    return tree.sockets_of(pids[0]) if pids else 0
 
 
 def _mapped(pids: list[int]) -> int:

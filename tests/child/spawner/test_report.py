@@ -72,7 +72,10 @@ def test_the_status_is_that_of_the_program(status, walls, told):
     ("one", "limit"),
     [
         (child(24, cpu=2, cpu_s=2.1), {"name": "cpu", "value": 2, "peak": 2.1}),
-        (child(152 * CODE, cpu=2, walls=Walls()), {"name": "cpu", "value": 2, "peak": 2}),
+        (child(24, cpu=2, cpu_s=1.9), {"name": "cpu", "value": 2, "peak": 2}),
+        # it has sent the signal to itself, or ends as if it had
+        (child(24, cpu=2, cpu_s=0.1), None),
+        (child(152 * CODE, cpu=2, walls=Walls()), None),
         (child(9, cpu=2, cpu_s=3.0), {"name": "cpu", "value": 2, "peak": 3.0}),
         # it was the supervisor
         (child(9, cpu=2, cpu_s=3.0, killed=True), None),

@@ -43,6 +43,20 @@ for at in range(start, start + size, 1 << 21):
 signal.pause()
 """
 
+# what is sent and not received is kept by the kernel, on nobody's account
+SOCKETS = """
+import signal, socket
+pairs = [socket.socketpair() for _ in range(150)]
+for one, _ in pairs:
+    one.setblocking(False)
+    try:
+        while True:
+            one.send(bytes(65536))
+    except BlockingIOError:
+        pass
+signal.pause()
+"""
+
 # what may not be looked at by who is not root
 HIDDEN = "import ctypes\nctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\n" + HOG
 
@@ -116,7 +130,9 @@ def test_memory_of_one_process_and_of_several(spawner, mark, behind, program, pr
     assert find(mark) == []
 
 
-@pytest.mark.parametrize("program", [LET_GO, TABLES], ids=["let go", "tables of pages"])
+@pytest.mark.parametrize(
+    "program", [LET_GO, TABLES, SOCKETS], ids=["let go", "tables of pages", "sockets"]
+)
 def test_memory_that_is_hidden(spawner, mark, program):
     words = (PYTHON, "-c", program, "1", str(90 * MIB), mark)
     end = spawner.run(*words, walls=True, watch={"memory": 60 * MIB})
