@@ -23,9 +23,10 @@ ifneq ($(wildcard $(STAMP)*),)
 $(shell $(BIN)/python -I -c 'import sandq' 2>/dev/null || rm -rf .venv)
 endif
 
-# Most tests wait for processes: so many at a time keep two processors busy. Some look at the whole
-# machine, or load it so that others would miss their deadlines: they come afterwards, one by one.
+# Most tests wait for processes: so many files at a time keep two processors busy. Some tests look
+# at the whole machine, or fill it: they come afterwards, one by one.
 AT_ONCE := 3
+SHARED := --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 ALONE := tests/attacks tests/conformance/test_zoo_thousand.py
 
 .DEFAULT_GOAL := help
@@ -47,8 +48,7 @@ ifneq ($(ARGS),)
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@status=0; \
-	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup $(addprefix --ignore=,$(ALONE)) \
-	  || status=1; \
+	$(BIN)/python -m pytest $(SHARED) $(addprefix --ignore=,$(ALONE)) || status=1; \
 	$(BIN)/python -m pytest $(ALONE) || status=1; \
 	exit $$status
 endif

@@ -278,7 +278,7 @@ def _pid_of(pidfd: int | None) -> int:
 
 def _other_user(pid: int) -> int | None:
     """The user of a process, where that is another than ours."""
-    with open(f"/proc/{pid}/status") as stream:
+    with open(f"/proc/{pid}/status", encoding="latin-1", newline="\n") as stream:
         uid = next(int(line.split()[1]) for line in stream if line.startswith("Uid:"))
 
     return uid if uid != os.getuid() else None

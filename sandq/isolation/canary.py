@@ -132,7 +132,7 @@ def privileges() -> list[str]:
     if _libc.prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1:
         found.append("new privileges")
     try:
-        with open("/proc/self/status") as stream:
+        with open("/proc/self/status", encoding="latin-1", newline="\n") as stream:
             lines = dict(line.split(":", 1) for line in stream if ":" in line)
         if int(lines["CapEff"], 16):
             found.append("capabilities")

@@ -96,7 +96,8 @@ class Group:
 
     def limit(self) -> dict[str, Any] | None:
         """The limit that its processes have run into, the worse one if there are two."""
-        if self.oom_kills():
+        # killed without that, it was those above it that had no memory left
+        if self.counts("memory.events").get("oom"):
             return self._broken("memory")
         if self.counts("pids.events").get("max"):
             return self._broken("pids")

@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from . import report, signals, sweep, tree
@@ -24,6 +25,11 @@ PACKET_BYTES = 1 << 20
 
 #: Walls that do not stand after this are given up, in seconds: a mount that hangs, say.
 STAND_WITHIN_S = 30
+
+
+#: When the host is short of memory the kernel ends a child before the supervisor: from -1000 to
+#: 1000; anybody may raise their own.
+OOM_SCORE = "500"
 
 
 class Spawner:
@@ -45,6 +51,9 @@ class Spawner:
     def run(self) -> None:
         """Serve until the supervisor is gone; then nothing of its children is left."""
         prctl(PR_SET_CHILD_SUBREAPER, 1)
+        # inherited by all children, and not to be had any more once it is undumpable
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
+            stream.write(OOM_SCORE)
         prctl(PR_SET_DUMPABLE, 0)
         self.wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from . import TAG
 
+#: How files of /proc are read, with newline="\\n": what a process may call itself is any bytes.
+ANY_BYTES = "latin-1"
+
 #: Units of the times in /proc/PID/stat, a second.
 TICKS_S = os.sysconf("SC_CLK_TCK")
 
@@ -38,7 +41,7 @@ class Stat(NamedTuple):
 def stat_of(pid: int) -> Stat | None:
     """A process, or None when it is gone."""
     try:
-        with open(f"/proc/{pid}/stat") as stream:
+        with open(f"/proc/{pid}/stat", encoding=ANY_BYTES, newline="\n") as stream:
             words = stream.read().rpartition(")")[2].split()
     except OSError:
         return None
@@ -124,7 +127,7 @@ def shared_maps(pid: int) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     try:
-        with open(f"/proc/{pid}/maps") as stream:
+        with open(f"/proc/{pid}/maps", encoding=ANY_BYTES, newline="\n") as stream:
             for line in stream:
                 if line.endswith(" /dev/zero (deleted)\n"):
                     area, _, offset, _, number, *_ = line.split()
@@ -178,7 +181,7 @@ def marks_of(pid: int) -> set[bytes]:
 def _kilobytes(path: str, names: tuple[str, ...]) -> dict[str, int]:
     """The numbers that a file of the kernel gives by these names; none if it is not to be seen."""
     try:
-        with open(path) as stream:
+        with open(path, encoding=ANY_BYTES, newline="\n") as stream:
             rows = [line.split() for line in stream if line.startswith(names)]
     except OSError:
         return {}

@@ -25,6 +25,13 @@ def test_privileges_may_be_gained_if_it_is_wanted(spawner):
     assert spawner.output().split() == ["NoNewPrivs:", "0"]
 
 
+@pytest.mark.parametrize("behind", [None, True], ids=["bare", "walls"])
+def test_the_kernel_ends_a_child_before_the_supervisor(spawner, behind):
+    spawner.run("/bin/cat", "/proc/self/oom_score_adj", walls=behind)
+
+    assert spawner.output().split() == ["500"]
+
+
 def test_limits_of_each_process_hold_in_walls_as_well(spawner):
     spawner.run("/bin/sh", "-c", "ulimit -n; ulimit -c", rlimits={"RLIMIT_NOFILE": 64}, walls=True)
 

@@ -11,11 +11,7 @@ import pytest
 from sandq.child.spawner import uids
 from tests.child.spawner.driving import ROOT, Spawned, walls
 
-pytestmark = [
-    pytest.mark.skipif(not ROOT, reason="only root has uids to give"),
-    # two for the whole file: its tests do not run beside each other
-    pytest.mark.xdist_group("uids"),
-]
+pytestmark = pytest.mark.skipif(not ROOT, reason="only root has uids to give")
 
 TWO = [61650, 61651]
 

@@ -57,6 +57,15 @@ for one, _ in pairs:
 signal.pause()
 """
 
+# it calls itself what is no text
+NAMELESS = (
+    """
+import ctypes
+ctypes.CDLL(None).prctl(15, b"\\xff) \\rRssAnon: x", 0, 0, 0)
+"""
+    + HOG
+)
+
 # what may not be looked at by who is not root
 HIDDEN = "import ctypes\nctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\n" + HOG
 
@@ -117,7 +126,9 @@ PLACES = pytest.mark.parametrize("behind", [None, True], ids=["bare", "walls"])
 
 
 @PLACES
-@pytest.mark.parametrize(("program", "processes"), [(HOG, 1), (HOG, 4), (SHARED, 1), (HIDDEN, 1)])
+@pytest.mark.parametrize(
+    ("program", "processes"), [(HOG, 1), (HOG, 4), (SHARED, 1), (HIDDEN, 1), (NAMELESS, 1)]
+)
 def test_memory_of_one_process_and_of_several(spawner, mark, behind, program, processes):
     words = (PYTHON, "-c", program, str(processes), str(90 * MIB // processes), mark)
     end = spawner.run(*words, walls=behind, watch={"memory": 60 * MIB})

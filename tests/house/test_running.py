@@ -1,0 +1,16 @@
+"""`make test` leaves no test out, whether it runs beside others or alone."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_what_runs_alone_is_there_and_is_left_out_of_the_rest_only():
+    text = (ROOT / "Makefile").read_text()
+    alone = re.search(r"^ALONE := (.+)$", text, re.M)[1].split()
+    recipe = re.search(r"^test:.*?\n\n", text, re.M | re.S)[0]
+    calls = re.findall(r"-m pytest (.*?) \|\|", recipe)
+
+    assert all((ROOT / path).exists() for path in alone), alone
+    assert calls == ["$(SHARED) $(addprefix --ignore=,$(ALONE))", "$(ALONE)"]
