@@ -187,18 +187,20 @@ class Link:
                 return
             except OSError as error:
                 self._unsent.popleft()
-                if error.errno == errno.EMSGSIZE:
-                    self._refuse(packet)
+                if error.errno in (errno.EMSGSIZE, errno.ETOOMANYREFS):
+                    self._refuse(packet, error)
                     continue
                 self._lost()
                 return
             self._unsent.popleft()
         loop.remove_writer(self._socket)
 
-    def _refuse(self, packet: bytes) -> None:
+    def _refuse(self, packet: bytes, error: OSError) -> None:
         future = self._numbered.get(json.loads(packet)["n"])
         if future is not None and not future.done():
             text = f"command and environment are {len(packet)} bytes long: too long to be passed on"
+            if error.errno == errno.ETOOMANYREFS:
+                text = "too many descriptors of this user are on their way; allow more open files"
             future.set_exception(StartFailed(text))
 
     def _receive(self, message: dict[str, Any], fd: int | None = None) -> None:

@@ -5,6 +5,7 @@ out by the keeper.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 
@@ -23,6 +24,9 @@ from sandq.child.upkeep import Upkeep
 from sandq.child.wear import GROW_AFTER_MS
 from sandq.model.handler import Handler
 from sandq.model.outcome import FailureKind
+
+#: So many jobs that seem not to have been read are remembered.
+UNREAD_KEPT = 1_000
 
 
 class Pool:
@@ -62,6 +66,8 @@ class Pool:
             self._crew, size, kill_grace_ms / 1000, on_change, self._upkeep.wake, trace
         )
         self._growing: asyncio.TimerHandle | None = None
+        #: Jobs that children behind walls have left unread, as it seemed.
+        self._unread: deque[str] = deque(maxlen=UNREAD_KEPT)
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> "Pool":
@@ -195,6 +201,17 @@ class Pool:
     def pause_s(self, handler: Handler) -> float:
         """How long until a handler that failed to start is tried again, in seconds."""
         return self._crew.family(handler).health.pause_s
+
+    def believes_unread(self, handler: Handler, job: str) -> bool:
+        """Whether a child that ended and seems not to have read this job is to be believed.
+
+        A hostile one can put what it has read back into its pipe: behind walls once a job.
+        """
+        believed = not handler.sandbox.walled or job not in self._unread
+        if believed and handler.sandbox.walled:
+            self._unread.append(job)
+
+        return believed
 
     def pids(self) -> list[int]:
         """The process ids of the children that are alive."""

@@ -92,6 +92,8 @@ async def _run_in_child(held: Held, handler: Handler, pool: Pool) -> Outcome:
         held.child = None
         pool.give_back(child)
     if outcome.released is not None and child.never_read:
+        if not pool.believes_unread(handler, f"{claim.queue}:{claim.id}"):
+            return Outcome.failed(FailureKind.CRASHED, outcome.released)
         return _not_started(outcome.released, held, handler, pool)
 
     return outcome

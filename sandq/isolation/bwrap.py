@@ -60,6 +60,7 @@ class Layout:
     - `net`: it has the host's network. `proc`: it has a /proc.
     - `no_userns`: no further user namespace can be made in it; `forks`: a fork server makes one
       for each job, and says in /proc who is who there.
+    - `counted`: memory that belongs to no process is counted.
     """
 
     links: Mapping[str, str]
@@ -71,6 +72,7 @@ class Layout:
     proc: bool = True
     no_userns: bool = True
     forks: bool = False
+    counted: bool = False
 
 
 def options(layout: Layout) -> list[str]:
@@ -81,7 +83,7 @@ def options(layout: Layout) -> list[str]:
         *("--perms", "0755", "--size", str(_FRAME_BYTES), "--tmpfs", "/"),
         *(word for link, to in sorted(layout.links.items()) for word in ("--symlink", to, link)),
         *(("--proc", "/proc") if layout.proc else ("--dir", "/proc")),
-        *_devices(),
+        *_devices(layout),
         *("--perms", "1777", "--size", str(layout.disk), "--tmpfs", ROOM),
         *("--symlink", "../tmp", "/var/tmp"),
         *_settings(layout),
@@ -109,11 +111,13 @@ def _namespaces(layout: Layout) -> list[str]:
     ]
 
 
-def _devices() -> Iterable[str]:
+def _devices(layout: Layout) -> Iterable[str]:
     """Made by hand: what bubblewrap makes has a room of half the memory, and terminals."""
     yield from ("--perms", "0755", "--size", str(_FRAME_BYTES), "--tmpfs", "/dev")
     for name in _DEVICES:
-        yield from ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
+        # what is mapped of the real one is memory that nobody counts; this one can only be read
+        device = "full" if name == "zero" and not layout.counted else name
+        yield from ("--dev-bind", f"/dev/{device}", f"/dev/{name}")
     for name, end in _STREAMS.items():
         yield from ("--symlink", f"/proc/self/fd{end}", f"/dev/{name}")
     # shared memory is part of its room, and counted there

@@ -70,7 +70,8 @@ def forks(plan: Plan, handler: Handler) -> tuple[str, ...] | None:
     """What the handler's interpreter runs, with its arguments, when its children are forked; None:
     each is a program of its own. The interpreter's flags are those of `python_command`."""
     sandbox = plan.sandbox
-    fits = plan.has_proc and sandbox.fresh is Fresh.JOB
+    # a one-shot child is given its job by variables too, which the server would remember
+    fits = plan.has_proc and sandbox.fresh is Fresh.JOB and not handler.fresh
     split = python_command(handler.command)
     if not fits or sandbox.start is Start.EXEC or split is None:
         return None

@@ -62,6 +62,7 @@ class Place:
             # a fork server makes one for each job
             no_userns=not (self._forks or facts.bwrap is None) and facts.bwrap.no_userns.ok,
             forks=self._forks,
+            counted=self._counted,
         )
         return {
             "kind": "bwrap",

@@ -9,6 +9,7 @@ from sandq.errors import InvalidInput
 from sandq.model.checks import check_integer
 from sandq.model.limits import DEFAULT_LINE_BYTES, Limits
 from sandq.model.sandbox import Fresh, Sandbox, Start
+from sandq.model.sandbox_entries import check_apart
 
 #: How much of a command is shown in messages, in characters.
 SHOWN = 100
@@ -118,6 +119,8 @@ class Handler:
                 "sandbox: a handler with one process per job, fresh, is not forked: leave out "
                 "start 'fork' and preload"
             )
+        for name, path in (("cwd", self.cwd or ""), *(("command", word) for word in self.command)):
+            check_apart(name, path, sandbox.write)
         if sandbox.output is not None:
             if self.limits.line not in (sandbox.output, DEFAULT_LINE_BYTES):
                 raise InvalidInput(

@@ -12,9 +12,11 @@ from typing import Any
 from sandq.errors import InvalidInput
 from sandq.model.sandbox_entries import (
     NUMBERS,
+    check_apart,
     check_module,
     check_path,
     check_variable,
+    host_and_inside,
     made_of,
     number_of,
     one_of,
@@ -242,6 +244,8 @@ class Sandbox:
         for name in ("read", "write"):
             for entry in getattr(self, name):
                 check_path(name, entry)
+        for entry in self.read:
+            check_apart("read", host_and_inside(entry)[0], self.write)
         for entry in self.env:
             check_variable(entry)
         for module in self.preload:

@@ -127,3 +127,17 @@ def check_module(name: str) -> None:
     """Refuse what is no name of a module."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise InvalidInput(f"preload takes names of modules: {name!r}")
+
+
+def check_apart(name: str, path: str, writes: Collection[str]) -> None:
+    """Refuse a path that a job could put something else in the place of, for the jobs after it.
+
+    `writes` are the entries of `write`.
+    """
+    for entry in writes:
+        source = host_and_inside(entry)[0].rstrip("/")
+        if path.startswith(f"{source}/"):
+            raise InvalidInput(
+                f"{name} {path!r} lies in {source!r}, which write names: a job could put a link "
+                "there to what the next one is not to see"
+            )

@@ -63,7 +63,7 @@ async def test_a_one_shot_handler_has_walls_too(start):
         ("input(); raise ValueError('bad')", "crashed", "ValueError: bad"),
         ("input(); import time; time.sleep(60)", "timed_out", "no answer within 400 ms"),
         ("input(); print('x' * 2**21)", "output_limit", "longer than"),
-        ("input(); print('1\\n2')", "protocol_error", "answered twice"),
+        ("import sys; input(); sys.stdout.write('1\\n2\\n')", "protocol_error", "answered twice"),
     ],
 )
 async def test_every_bad_end_is_told_as_it_is_without_walls(start, code, kind, words):

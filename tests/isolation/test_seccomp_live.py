@@ -37,7 +37,8 @@ print(json.dumps([call(*words) for words in json.loads(sys.argv[1])]))
 #: Asks for the process id as 32-bit programs do.
 FOREIGN = r"""
 import ctypes, mmap
-memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+memory = mmap.mmap(-1, 4096, own, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
 memory.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")
 ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))()
 """

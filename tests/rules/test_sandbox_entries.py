@@ -3,6 +3,8 @@
 import pytest
 
 from sandq.errors import InvalidInput
+from sandq.model.handler import Handler
+from sandq.model.sandbox import Sandbox
 from sandq.model.sandbox_entries import (
     check_module,
     check_path,
@@ -93,3 +95,17 @@ def test_a_module(name):
 def test_what_is_no_module_is_refused(name):
     with pytest.raises(InvalidInput, match=r"^preload takes names of modules"):
         check_module(name)
+
+
+@pytest.mark.parametrize("path", ["/data/a", "/data/a/b"])
+def test_what_a_job_could_replace_is_not_shown_to_the_next(path):
+    with pytest.raises(InvalidInput, match="lies in '/data'"):
+        Sandbox.untrusted(write=["/data:/x"], read=[f"{path}:/in"])
+    with pytest.raises(InvalidInput, match="cwd"):
+        Handler(command=("true",), cwd=path, sandbox=Sandbox.untrusted(write=["/data/"]))
+    with pytest.raises(InvalidInput, match="command"):
+        Handler(command=("sh", path), sandbox=Sandbox.untrusted(write=["/data"]))
+
+
+def test_what_lies_beside_is():
+    assert Sandbox.untrusted(write=["/data"], read=["/database", "/data"]).read

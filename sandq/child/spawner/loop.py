@@ -16,7 +16,7 @@ from .living import Child
 from .oom import OomKills
 from .poller import Poller
 from .staging import Staging
-from .system import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, prctl
+from .system import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, leave_keyring, prctl
 from .walls import Walls
 from .watchdog import LOOK_EVERY_S
 from .watching import Watching
@@ -55,6 +55,7 @@ class Spawner:
         with suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
             stream.write(OOM_SCORE)
         prctl(PR_SET_DUMPABLE, 0)
+        leave_keyring()
         self.wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -124,7 +125,8 @@ class Spawner:
         """Start a child; the answer is its pid, or the step that failed; None while walls go up."""
         self.spawned += 1
         self.oom_kills.forget()
-        child = Child(request, f"{os.getpid()}-{self.spawned}")
+        # nobody can guess it, and so be taken for another's
+        child = Child(request, f"{os.getpid()}-{self.spawned}-{os.urandom(8).hex()}")
         taken = [*self.children.values(), *self.ending.values()]
         try:
             ours = {other.uid.number for other in taken if other.uid is not None}

@@ -9,9 +9,9 @@ from .living import Child
 #: Processes of bubblewrap that go on around the program: the one outside, and the first inside.
 KEEPERS = 2
 
-#: The kernel counts processor time by its clock's ticks, and tells less on a machine that is a guest:
-#: this part of a limit is near enough.
-NEAR = 0.7
+#: The kernel counts processor time by its clock's ticks, and tells less of it on a machine that
+#: is a busy guest: this part of a limit is near enough.
+NEAR = 0.5
 
 
 def outcome(child: Child, status: int) -> int:

@@ -62,6 +62,8 @@ def freeze(child: Child) -> None:
         for pid in running:
             _to(pid, signal.SIGSTOP)
         time.sleep(_LOOK_S)
+    # what cannot be stopped must not go on beside the next job
+    kill(child)
 
 
 def thaw(child: Child) -> None:

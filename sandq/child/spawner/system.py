@@ -9,6 +9,9 @@ CLONE_NEWNS = 0x20000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND = 1, 2, 4, 32, 4096
 MS_REC, MS_SLAVE = 1 << 14, 1 << 19
 
+_KEYCTL = {"x86_64": 250, "aarch64": 219}
+_JOIN_SESSION_KEYRING = 1
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -27,6 +30,14 @@ def mount(source: str, target: str, flags: int, kind: str = "", data: str = "") 
     words = [os.fsencode(word) if word else None for word in (source, target, kind)]
     result = _libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(data) if data else None)
     _check(result, f"mount on {target}")
+
+
+def leave_keyring() -> None:
+    """Have a keyring of keys for this process and its children, without those of the session."""
+    number = _KEYCTL.get(os.uname().machine)
+    if number is not None:
+        # a kernel without keys has none to show
+        _libc.syscall(ctypes.c_long(number), ctypes.c_long(_JOIN_SESSION_KEYRING), None)
 
 
 def make_folder(path: str, mode: int) -> None:

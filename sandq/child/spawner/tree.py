@@ -6,6 +6,7 @@ cannot hide.
 """
 
 import os
+from contextlib import suppress
 from typing import NamedTuple
 
 from . import TAG
@@ -40,11 +41,12 @@ class Stat(NamedTuple):
 
 def stat_of(pid: int) -> Stat | None:
     """A process, or None when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding=ANY_BYTES, newline="\n") as stream:
-            words = stream.read().rpartition(")")[2].split()
-    except OSError:
+    words = _words(f"/proc/{pid}/stat")
+    if not words:
         return None
+    living = _living(pid, words)
+    if living is not None:
+        words[0], words[6] = living[1][0], living[1][6]
 
     user, system, reaped_user, reaped_system = (int(word) for word in words[11:15])
 
@@ -59,6 +61,35 @@ def stat_of(pid: int) -> Stat | None:
         threads=int(words[17]),
         began=int(words[19]),
     )
+
+
+def _words(path: str) -> list[str]:
+    """What follows the name in a file `stat`."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read().rpartition(b")")[2].decode().split()
+    except OSError:
+        return []
+
+
+def _living(pid: int, words: list[str]) -> tuple[str, list[str]] | None:
+    """Of a process whose main thread has ended: another one that has not, and its words. The
+    files of the process itself are those of the dead one, which has nothing any more."""
+    if words and words[0] in "ZX" and int(words[17]) > 1:
+        with suppress(OSError):
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                own = _words(f"/proc/{pid}/task/{thread}/stat")
+                if own and own[0] not in "ZX":
+                    return thread, own
+
+    return None
+
+
+def _place(pid: int) -> str:
+    """The folder in /proc that tells what a process has."""
+    living = _living(pid, _words(f"/proc/{pid}/stat"))
+
+    return f"/proc/{pid}" if living is None else f"/proc/{pid}/task/{living[0]}"
 
 
 def children_of(pid: int) -> list[int]:
@@ -103,7 +134,7 @@ class Memory(NamedTuple):
 
 def resident(pid: int) -> Memory:
     """Its memory; what it shares with others is counted in full."""
-    found = _kilobytes(f"/proc/{pid}/status", ("RssAnon:", "VmSwap:", "VmPTE:", "RssShmem:"))
+    found = _kilobytes(f"{_place(pid)}/status", ("RssAnon:", "VmSwap:", "VmPTE:", "RssShmem:"))
     shared = found.pop("RssShmem:", 0)
 
     return Memory(sum(found.values()) * 1024, shared * 1024)
@@ -111,10 +142,10 @@ def resident(pid: int) -> Memory:
 
 def shared_out(pid: int) -> Memory:
     """The same, what is shared divided among those who share it, if that is to be seen."""
-    found = _kilobytes(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "SwapPss:", "Pss_Shmem:"))
+    found = _kilobytes(f"{_place(pid)}/smaps_rollup", ("Pss_Anon:", "SwapPss:", "Pss_Shmem:"))
     if not found:
         return resident(pid)
-    tables = _kilobytes(f"/proc/{pid}/status", ("VmPTE:",))
+    tables = _kilobytes(f"{_place(pid)}/status", ("VmPTE:",))
     shared = found.pop("Pss_Shmem:", 0)
 
     return Memory((sum(found.values()) + sum(tables.values())) * 1024, shared * 1024)
@@ -127,7 +158,7 @@ def shared_maps(pid: int) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     try:
-        with open(f"/proc/{pid}/maps", encoding=ANY_BYTES, newline="\n") as stream:
+        with open(f"{_place(pid)}/maps", encoding=ANY_BYTES, newline="\n") as stream:
             for line in stream:
                 if line.endswith(" /dev/zero (deleted)\n"):
                     area, _, offset, _, number, *_ = line.split()
@@ -142,9 +173,9 @@ def shared_maps(pid: int) -> dict[str, int]:
 def sockets_of(pid: int) -> int:
     """How many unix sockets there are in the network namespace of a process, if it is its own."""
     try:
-        if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+        if os.readlink(f"{_place(pid)}/ns/net") == os.readlink("/proc/self/ns/net"):
             return 0
-        with open(f"/proc/{pid}/net/unix", "rb") as stream:
+        with open(f"{_place(pid)}/net/unix", "rb") as stream:
             return stream.read().count(b"\n") - 1
     except OSError:
         return 0
@@ -170,7 +201,7 @@ def files_used(folder: int) -> int:
 def marks_of(pid: int) -> set[bytes]:
     """The marks in the environment of a process."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as stream:
+        with open(f"{_place(pid)}/environ", "rb") as stream:
             words = stream.read().split(b"\0")
     except OSError:
         return set()

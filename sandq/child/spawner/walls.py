@@ -73,14 +73,14 @@ class Walls:
             file = self._give_text(text.encode())
             options[at:at] = ["--perms", "0644", "--ro-bind-data", file, path]
         words += options
-        for name, value in request["env"].items():
-            words += ["--setenv", name, value]
         if request["cwd"] is not None:
-            # bubblewrap has a word to say about a second one
+            # bubblewrap has a word to say about a second one; only options are looked at
             while "--chdir" in words:
                 at = words.index("--chdir")
                 del words[at : at + 2]
             words += ["--chdir", request["cwd"]]
+        for name, value in request["env"].items():
+            words += ["--setenv", name, value]
         told = self._give_text(b"".join(os.fsencode(word) + b"\0" for word in words))
 
         return ["bwrap", "--args", told, "--", request["path"], *request["argv"][1:]]

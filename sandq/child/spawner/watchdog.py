@@ -11,8 +11,8 @@ from .tree import Memory, Stat
 #: Between two looks, in seconds.
 LOOK_EVERY_S = 0.1
 
-#: What the kernel keeps of what is sent through unix sockets is on nobody's account: each beyond the
-#: first few, which many a program has, counts with the most that it can hold, by usual settings.
+#: What the kernel keeps of what is sent through unix sockets is on nobody's account: each beyond
+#: the first few, which many a program has, counts with the most that it can hold, as a rule.
 FREE_SOCKETS, SOCKET_BYTES = 64, 425_984
 
 

@@ -72,7 +72,11 @@ class Watching:
         orphans = signals.marked() if watched else {}
         for child in watched:
             if child.broken is None:
-                self._look_at_child(child, signals.members(child, orphans))
+                try:
+                    self._look_at_child(child, signals.members(child, orphans))
+                except (ValueError, IndexError, KeyError):
+                    # what cannot be looked at cannot be bounded
+                    signals.kill(child)
         for named in list(self._named.values()):
             if not named.lives():
                 self.forget(named.pid)
