@@ -6,7 +6,6 @@ import select
 import signal
 import socket
 import time
-from contextlib import suppress
 from typing import Any
 
 from . import report, signals, sweep, tree
@@ -16,7 +15,7 @@ from .living import Child
 from .oom import OomKills
 from .poller import Poller
 from .staging import Staging
-from .system import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, leave_keyring, prctl
+from .system import PR_SET_CHILD_SUBREAPER, prctl, prepare_for_children
 from .walls import Walls
 from .watchdog import LOOK_EVERY_S
 from .watching import Watching
@@ -25,11 +24,6 @@ PACKET_BYTES = 1 << 20
 
 #: Walls that do not stand after this are given up, in seconds: a mount that hangs, say.
 STAND_WITHIN_S = 30
-
-
-#: When the host is short of memory the kernel ends a child before the supervisor: from -1000 to
-#: 1000; anybody may raise their own.
-OOM_SCORE = "500"
 
 
 class Spawner:
@@ -51,11 +45,7 @@ class Spawner:
     def run(self) -> None:
         """Serve until the supervisor is gone; then nothing of its children is left."""
         prctl(PR_SET_CHILD_SUBREAPER, 1)
-        # inherited by all children, and not to be had any more once it is undumpable
-        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
-            stream.write(OOM_SCORE)
-        prctl(PR_SET_DUMPABLE, 0)
-        leave_keyring()
+        prepare_for_children()
         self.wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)

@@ -2,12 +2,17 @@
 
 import ctypes
 import os
+from contextlib import suppress
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP = 1, 4, 22
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 CLONE_NEWNS = 0x20000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND = 1, 2, 4, 32, 4096
 MS_REC, MS_SLAVE = 1 << 14, 1 << 19
+
+#: When the host is short of memory the kernel ends a child before the supervisor: from -1000 to
+#: 1000; anybody may raise their own.
+OOM_SCORE = "500"
 
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _JOIN_SESSION_KEYRING = 1
@@ -32,8 +37,13 @@ def mount(source: str, target: str, flags: int, kind: str = "", data: str = "") 
     _check(result, f"mount on {target}")
 
 
-def leave_keyring() -> None:
-    """Have a keyring of keys for this process and its children, without those of the session."""
+def prepare_for_children() -> None:
+    """What all children inherit: they end first, and have no key of the session. And none of them
+    may look at this process."""
+    # before it is undumpable: then the file belongs to root
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
+        stream.write(OOM_SCORE)
+    prctl(PR_SET_DUMPABLE, 0)
     number = _KEYCTL.get(os.uname().machine)
     if number is not None:
         # a kernel without keys has none to show
