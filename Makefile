@@ -23,11 +23,10 @@ ifneq ($(wildcard $(STAMP)*),)
 $(shell $(BIN)/python -I -c 'import sandq' 2>/dev/null || rm -rf .venv)
 endif
 
-# Most tests wait for processes: so many files at a time keep two processors busy. Some tests look
-# at the whole machine, or fill it: they come afterwards, one by one.
-AT_ONCE := 3
-SHARED := --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder
-ALONE := tests/attacks tests/conformance/test_zoo_thousand.py
+# These are of rules and texts alone: several files at a time keep all processors busy. The others
+# watch processes, limits and deadlines, and come one by one.
+TOGETHER := tests/rules tests/protocol tests/lua tests/isolation tests/sdk tests/house
+SHARED := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -48,8 +47,8 @@ ifneq ($(ARGS),)
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@status=0; \
-	$(BIN)/python -m pytest $(SHARED) $(addprefix --ignore=,$(ALONE)) || status=1; \
-	$(BIN)/python -m pytest $(ALONE) || status=1; \
+	$(BIN)/python -m pytest $(SHARED) $(TOGETHER) || status=1; \
+	$(BIN)/python -m pytest tests $(addprefix --ignore=,$(TOGETHER)) || status=1; \
 	exit $$status
 endif
 

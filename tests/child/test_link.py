@@ -1,6 +1,7 @@
 """Our side of a conversation with a process that has children; the test plays the other side."""
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -150,6 +151,19 @@ async def test_what_the_socket_does_not_take_is_sent_later_in_order(peer):
 async def test_a_request_that_is_too_long_is_refused_and_the_next_one_is_not(peer):
     with pytest.raises(StartFailed, match="too long to be passed on"):
         await peer.link.ask({"op": "one", "text": "x" * 5_000_000})
+    peer.link.tell({"op": "two"})
+
+    assert peer.hear()["op"] == "two"
+
+
+async def test_too_many_descriptors_on_their_way_refuse_one_request(peer, monkeypatch):
+    def send_fds(*_):
+        raise OSError(errno.ETOOMANYREFS, "too many")
+
+    monkeypatch.setattr("sandq.child.link.socket.send_fds", send_fds)
+    with pytest.raises(StartFailed, match="too many descriptors"):
+        await peer.link.ask({"op": "one"})
+    monkeypatch.undo()
     peer.link.tell({"op": "two"})
 
     assert peer.hear()["op"] == "two"

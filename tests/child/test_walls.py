@@ -46,12 +46,12 @@ async def test_answers_may_come_on_descriptor_3(start):
 
 
 @pytest.mark.parametrize("start", ["exec", "auto"])
-async def test_a_one_shot_handler_has_walls_too(start):
-    code = "import os, sys; sys.stdin.read(); print('\"%s\"' % os.listdir('/tmp'))"
+async def test_a_one_shot_handler_has_walls_too(start, tmp_path):
+    code = f"import os, sys; sys.stdin.read(); print(int(os.path.exists({str(tmp_path)!r})))"
     sandbox = Sandbox.untrusted(start=start)
     one = handler([sys.executable, "-c", code], fresh=True, sandbox=sandbox)
 
-    assert (await outcome_of(one)).value == b'"[]"'
+    assert (await outcome_of(one)).value == b"0"
 
 
 @FORMS
@@ -149,3 +149,29 @@ async def test_paths_and_variables_that_are_named_are_seen(start, tmp_path, monk
     outcome = await outcome_of(python(code, start=start, sandbox=named, env=(("OWN", "1"),)))
 
     assert outcome.value == b'["42", "yes", false, "1"]'
+
+
+@FORMS
+async def test_memory_that_nobody_could_count_is_not_to_be_had(start):
+    code = (
+        "import json, mmap; input(); errors = []\n"
+        "def zero():\n"
+        "    file = open('/dev/zero', 'rb'); mmap.mmap(file.fileno(), 4096, mmap.MAP_SHARED)\n"
+        "for what in (lambda: mmap.mmap(-1, 4096), zero):\n"
+        "    try: what()\n"
+        "    except (OSError, ValueError): errors.append(True)\n"
+        "own = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+        "print(json.dumps([errors, open('/dev/zero', 'rb').read(2) == bytes(2)]))"
+    )
+    outcome = await outcome_of(python(code, start=start))
+
+    assert outcome.value == b"[[true, true], true]"
+
+
+async def test_a_child_is_believed_once_that_it_has_not_read_its_job():
+    one, trusted = shell("true", sandbox="untrusted"), shell("true")
+    pool = Pool(1, [one, trusted])
+
+    assert [pool.believes_unread(one, "q:1") for _ in range(2)] == [True, False]
+    assert pool.believes_unread(one, "q:2")
+    assert [pool.believes_unread(trusted, "q:1") for _ in range(2)] == [True, True]

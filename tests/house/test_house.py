@@ -125,6 +125,7 @@ TESTED_ELSEWHERE = {
 
 # test file -> how often it sleeps, and why it must
 SLEEPS = {
+    "tests/attacks/runner.py": (1, "a handler that has failed to start is tried after its pause"),
     "tests/conftest.py": (1, "it asks again and again for what sends no event"),
     "tests/rules/test_clock.py": (1, "the door to sleeping is tested, with the sleep taken out"),
     "tests/conformance/bad_supervisor.py": (2, "a supervisor of its own: it waits for its child"),

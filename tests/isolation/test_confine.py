@@ -109,6 +109,12 @@ def test_who_is_forked(sandbox, command, host, words):
     assert confine(planned, handler, "/usr/bin/python3").fork == words
 
 
+def test_a_one_shot_handler_is_not_forked():
+    planned = plan(Sandbox.untrusted(), HOSTS["user"])
+
+    assert forks(planned, Handler(command=PYTHON, sandbox=Sandbox.untrusted(), fresh=True)) is None
+
+
 def test_forked_children_are_watched_one_by_one():
     sandbox = Sandbox.untrusted(preload=["json"])
     confinement = confined(sandbox, "delegated", PYTHON)

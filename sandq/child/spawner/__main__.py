@@ -4,13 +4,10 @@ import os
 import sys
 from importlib import import_module
 
-if not __package__:
-    # the folder becomes a package of its own, and nothing of it stays on the path
-    parent, name = os.path.split(sys.path.pop(0))
-    sys.path.insert(0, parent)
-    __package__ = import_module(name).__name__
-    sys.path.remove(parent)
+# the folder becomes a package of its own, and nothing of it stays on the path
+parent, name = os.path.split(sys.path.pop(0))
+sys.path.insert(0, parent)
+loop = import_module(f"{name}.loop")
+sys.path.remove(parent)
 
-from .loop import main
-
-main(int(sys.argv[1]))
+loop.main(int(sys.argv[1]))

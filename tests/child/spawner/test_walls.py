@@ -39,6 +39,17 @@ def test_nothing_inside_tells_of_the_environment_but_the_childs_own(spawner):
     assert text.split("\n")[-5:] == ["0", "1", "2", "3", ""]
 
 
+def test_no_word_of_a_variable_is_taken_for_an_option(spawner):
+    env = {"FIRST": "--chdir", "SECOND": "--share-net", "THIRD": "--chdir"}
+    look = "pwd; env; readlink /proc/self/ns/net"
+    spawner.run("/bin/sh", "-c", look, walls=True, env=env, cwd="/usr")
+    lines = spawner.output().split()
+
+    assert lines[0] == "/usr"
+    assert {f"{name}={value}" for name, value in env.items()} <= set(lines)
+    assert lines[-1] != os.readlink("/proc/self/ns/net")
+
+
 def test_a_signal_of_the_program_is_told_as_one(spawner):
     end = spawner.run("/bin/sh", "-c", "kill -SEGV $$", walls=True)
 

@@ -57,6 +57,18 @@ for one, _ in pairs:
 signal.pause()
 """
 
+# its main thread ends, and with it all that /proc tells of the process
+LEADERLESS = """
+import ctypes, os, sys, threading, time
+def hog():
+    hog = bytearray(int(sys.argv[2]))
+    for at in range(0, len(hog), 4096):
+        hog[at] = 1
+    time.sleep(30)
+threading.Thread(target=hog).start()
+ctypes.CDLL(None).syscall(93 if os.uname().machine == "aarch64" else 60, 0)
+"""
+
 # it calls itself what is no text
 NAMELESS = (
     """
@@ -142,7 +154,9 @@ def test_memory_of_one_process_and_of_several(spawner, mark, behind, program, pr
 
 
 @pytest.mark.parametrize(
-    "program", [LET_GO, TABLES, SOCKETS], ids=["let go", "tables of pages", "sockets"]
+    "program",
+    [LET_GO, TABLES, SOCKETS, LEADERLESS],
+    ids=["let go", "tables of pages", "sockets", "leaderless"],
 )
 def test_memory_that_is_hidden(spawner, mark, program):
     words = (PYTHON, "-c", program, "1", str(90 * MIB), mark)
