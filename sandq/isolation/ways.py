@@ -54,7 +54,11 @@ _ENVIRONMENT = Way("list", "its variables are those declared, and nothing of the
 _SWEEP = Way("sweep", "all that it started is found and killed when it ends")
 _MEMORY = Way("rlimits", "RLIMIT_DATA of each process")
 _TOTAL = (
-    Way("cgroup", "memory.max of all its processes, without swap", _cgroup("memory")),
+    Way(
+        "cgroup",
+        "memory.max of all its processes, without swap; forked children are checked every 100 ms",
+        _cgroup("memory"),
+    ),
     Way("watchdog", f"of all its processes, {_SOON}", loose=True),
 )
 _PIDS_CGROUP = Way("cgroup", "pids.max", _cgroup("pids"))

@@ -143,6 +143,10 @@ class Runner:
                 for pid in watching.named(token):
                     with suppress(ProcessLookupError):
                         os.kill(pid, 9)
+                # what it has left among the interpreter's libraries
+                for place in sys.path:
+                    with suppress(OSError):
+                        os.unlink(os.path.join(place, f"{token}.txt"))
 
     def facts(self, attack, token, file, folder, victim):
         """What an attacker might have found out by itself, and what it is to do."""

@@ -54,16 +54,23 @@ def freeze(child: Child) -> None:
         return
 
     until_s = time.monotonic() + FREEZE_WITHIN_S
-    while time.monotonic() < until_s:
-        running = [pid for pid in members(child) if (now := tree.stat_of(pid)) and now.runs]
+    told: set[int] = set()
+    while True:
+        running = {pid for pid in members(child) if (now := tree.stat_of(pid)) and now.runs}
         if not running:
             return
+        new = running - told
         # who is stopped forks no more: each round has fewer than the one before
         for pid in running:
             _to(pid, signal.SIGSTOP)
+        if told and time.monotonic() > until_s:
+            break
+        told |= running
         time.sleep(_LOOK_S)
-    # what cannot be stopped must not go on beside the next job
-    kill(child)
+    # those that were told stop as soon as they have a processor; where others come all the time it
+    # cannot be stopped, and must not go on beside the next job
+    if new:
+        kill(child)
 
 
 def thaw(child: Child) -> None:
