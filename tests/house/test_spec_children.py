@@ -8,6 +8,7 @@ from sandq import settings
 from sandq.child.spawner import TAG
 from sandq.model import limits
 from sandq.model.handler import Handler
+from sandq.model.limits import Limits
 from sandq.model.outcome import FailureKind, Outcome
 from sandq.protocol import messages
 from tests.house.lending import LINE, claim_of, outcomes_of
@@ -58,7 +59,10 @@ def test_other_ends_of_a_job():
         return outcomes_of(Handler(command=("sh", "-c", program), **settings), LINE)[0]
 
     assert end_of("read -r job; exit 0").failure.kind is FailureKind.CRASHED
-    assert end_of("read -r job; kill -XCPU $$").failure.kind is FailureKind.CPU_LIMIT
+    # the signal alone is no evidence
+    assert end_of("read -r job; kill -XCPU $$").failure.kind is FailureKind.CRASHED
+    spun = end_of("read -r job; while :; do :; done", limits=Limits(cpu=1))
+    assert spun.failure.kind is FailureKind.CPU_LIMIT
     # SIGTERM comes first, then SIGKILL; what is answered in between comes too late
     late = end_of("read -r job; trap 'echo 5' TERM; while :; do sleep 0.01; done", timeout_ms=50)
     assert late.failure.kind is FailureKind.TIMED_OUT
