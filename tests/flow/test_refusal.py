@@ -130,9 +130,7 @@ def test_told_to_let_them_fail_it_says_that_the_sandbox_is_to_blame(url, on_brok
 
 
 def test_what_is_done_without_is_no_reason_to_refuse(url, on_broken_host, wait):
-    without = (
-        "files, network, processes, ipc, privileges, kernel, residue, supervisor, disk, inodes"
-    )
+    without = "files network processes ipc privileges kernel residue supervisor disk inodes"
     names = json.dumps(without.split())
     on_broken_host("bwrap", sandbox=f'{{ profile = "untrusted", without = {names} }}')
     with Queue("closed", url) as closed:
