@@ -1521,7 +1521,7 @@ LIES = [
         "shell.sh",
         "half a line, early ends",
         Guarantee.SUPERVISOR,
-        j.answers("."),
+        j.answers("res"),
         "the end before the answer is a failure",
         SAME,
     ),

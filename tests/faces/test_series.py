@@ -129,7 +129,8 @@ async def test_an_outstanding_job_that_is_worked_on_is_left_when_the_series_is_r
     job = await queue.add("report", 1, repeat=Repeat.every(3600, key="key"))
     await job.promote()
     running = await queue.get_next_job()
-    await queue.upsert_repeatable("key", Repeat.every(60), "report", 2)
+    # not of 60 seconds: shortly before the full hour both series would have the same moment
+    await queue.upsert_repeatable("key", Repeat.every(61), "report", 2)
 
     assert await running.get_state() == "active"
     assert [job.data for job in await queue.get_delayed()] == [2]
