@@ -59,4 +59,7 @@ class LineReader:
         return rest
 
     def _refuse(self, line: bytes | bytearray, before: list[bytes]) -> NoReturn:
-        raise LineTooLong(self._limit, bytes(line[:_HEAD_BYTES]), before)
+        head = bytes(line[:_HEAD_BYTES])
+        # who holds the reader would hold all that was written as well
+        self._rest = bytearray()
+        raise LineTooLong(self._limit, head, before)

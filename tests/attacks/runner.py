@@ -39,7 +39,7 @@ GRACE_MS = 300
 
 #: How long whatever is to be gone after a job may take for it, in seconds: behind walls, and
 #: where it is to be seen that it stays.
-PATIENCE_S = {True: 5.0, False: 0.15}
+PATIENCE_S = {True: 5.0, False: 1.0}
 
 #: Between two looks at how much a job has of everything, in seconds.
 SAMPLE_EVERY_S = 0.04
