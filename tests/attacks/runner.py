@@ -267,7 +267,9 @@ class Runner:
     async def sample(self, watch):
         """How much it has of everything, for as long as it runs."""
         while True:
-            await anyio.to_thread.run_sync(watch.sample)
+            # what is looked at may go meanwhile: then the next look counts
+            with suppress(FileNotFoundError, ProcessLookupError):
+                await anyio.to_thread.run_sync(watch.sample)
             with anyio.move_on_after(SAMPLE_EVERY_S):
                 await anyio.sleep_forever()
 
